@@ -6,7 +6,7 @@ always on. It says so with two attributes of the booted stack, both optional:
 a feature that is not offered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 import attrs
@@ -36,12 +36,16 @@ class Feature(Enum):
     """The disk answers before data is safe; a flush makes it so."""
 
 
+def _features(given: Iterable[Feature]) -> frozenset[Feature]:
+    return frozenset(given)
+
+
 @attrs.frozen
 class Setup:
     """How a stack is to be booted."""
 
     geometry: Geometry = attrs.field(factory=Geometry)
-    features: frozenset[Feature] = attrs.field(default=frozenset(), converter=frozenset)
+    features: frozenset[Feature] = attrs.field(default=frozenset(), converter=_features)
     tell: Callable[[Event], None] | None = attrs.field(
         default=None, eq=False, repr=False
     )

@@ -1,0 +1,1 @@
+"""What happened, and what may be read after it. Never looks into a stack."""

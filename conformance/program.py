@@ -1,0 +1,169 @@
+"""A program: what is run, printed, stored, replayed and shrunk.
+
+A program is a setup, a list of operations, and a schedule. The schedule is empty
+for most: operations are then asked one after the other, each being let run until it
+has answered or is known to be blocked. A `Preempt` parks a stepped call at a point
+in its middle, while the operations after it run.
+
+Interface:
+  * `Program.without(i)` is the program without an operation, schedule adjusted: any
+    sub-list of a program is a program.
+  * `to_json` and `from_json` store it; the format is versioned.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from conformance.interface import (
+    OPERATIONS,
+    Feature,
+    Geometry,
+    HoldPoint,
+    Operation,
+    Setup,
+)
+
+FORMAT = 1
+"""Version of the stored form; raised when an old reader would misread a new file."""
+
+
+@attrs.frozen
+class Preempt:
+    """Park a call where it reaches a point, until a later operation has settled."""
+
+    call: int
+    """Index of the operation whose call is parked."""
+    at: str
+    """The point, one of `conformance.interface.points.POINTS`."""
+    nth: int = 1
+    """Which arrival at the point, from 1."""
+    until: int | None = None
+    """Index of the operation after which it goes on; None: the end of the program."""
+
+
+def _operations(given: Iterable[Operation]) -> tuple[Operation, ...]:
+    return tuple(given)
+
+
+def _preempts(given: Iterable[Preempt]) -> tuple[Preempt, ...]:
+    return tuple(given)
+
+
+@attrs.frozen
+class Program:
+    """Operations to be asked, in this order."""
+
+    operations: tuple[Operation, ...] = attrs.field(default=(), converter=_operations)
+    setup: Setup = attrs.field(factory=Setup)
+    schedule: tuple[Preempt, ...] = attrs.field(default=(), converter=_preempts)
+    misuse: bool = False
+    """The callers in this program break their obligations on purpose."""
+
+    def without(self, index: int) -> "Program":
+        """Return the program without one operation."""
+        operations = self.operations[:index] + self.operations[index + 1 :]
+        schedule = [
+            attrs.evolve(
+                preempt,
+                call=_shifted(preempt.call, index),
+                until=None if preempt.until is None else _shifted(preempt.until, index),
+            )
+            for preempt in self.schedule
+            if preempt.call != index
+        ]
+        return attrs.evolve(self, operations=operations, schedule=schedule)
+
+
+def _shifted(position: int, removed: int) -> int:
+    return position - 1 if position > removed else position
+
+
+def to_json(program: Program) -> dict[str, Any]:
+    """Return the program as plain dicts and lists; default fields are left out."""
+    return {
+        "format": FORMAT,
+        "geometry": _changed_fields(program.setup.geometry),
+        "features": sorted(feature.value for feature in program.setup.features),
+        "operations": [
+            {"op": operation.name, **_changed_fields(operation)}
+            for operation in program.operations
+        ],
+        "schedule": [_changed_fields(preempt) for preempt in program.schedule],
+        "misuse": program.misuse,
+    }
+
+
+def from_json(record: Mapping[str, Any]) -> Program:
+    """Return the program that was stored.
+
+    Raises:
+        ValueError: the record is of another format, or not a program.
+    """
+    if record.get("format") != FORMAT:
+        raise ValueError(
+            f"stored program has format {record.get('format')!r} (should be {FORMAT})"
+        )
+    try:
+        return Program(
+            operations=[_operation(entry) for entry in record["operations"]],
+            setup=Setup(
+                geometry=Geometry(**record["geometry"]),
+                features=frozenset(Feature(name) for name in record["features"]),
+            ),
+            schedule=[Preempt(**entry) for entry in record["schedule"]],
+            misuse=record["misuse"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a stored program: {error}") from error
+
+
+def _operation(entry: Mapping[str, Any]) -> Operation:
+    fields = {name: value for name, value in entry.items() if name != "op"}
+    if "at" in fields:
+        fields["at"] = HoldPoint(fields["at"])
+    return OPERATIONS[entry["op"]](**fields)
+
+
+def _changed_fields(value: attrs.AttrsInstance) -> dict[str, Any]:
+    changed = {}
+    for field in attrs.fields(type(value)):
+        now = getattr(value, field.name)
+        if now != field.default:
+            changed[field.name] = now.value if isinstance(now, HoldPoint) else now
+    return changed
+
+
+def as_python(program: Program) -> str:
+    """Return the program as Python that makes it again, one operation on a line."""
+    lines = ["Program(", "    operations=("]
+    lines += [f"        {_call(operation)}," for operation in program.operations]
+    lines.append("    ),")
+    lines += _setup_lines(program.setup)
+    if program.schedule:
+        parks: Sequence[str] = [_call(preempt) for preempt in program.schedule]
+        lines.append(f"    schedule=({', '.join(parks)},),")
+    if program.misuse:
+        lines.append("    misuse=True,")
+    return "\n".join([*lines, ")"])
+
+
+def _setup_lines(setup: Setup) -> list[str]:
+    arguments = []
+    if setup.geometry != Geometry():
+        arguments.append(f"geometry={_call(setup.geometry)}")
+    if setup.features:
+        names = sorted(f"Feature.{feature.name}" for feature in setup.features)
+        arguments.append(f"features={{{', '.join(names)}}}")
+    return [f"    setup=Setup({', '.join(arguments)}),"] if arguments else []
+
+
+def _call(value: attrs.AttrsInstance) -> str:
+    arguments = []
+    for field in attrs.fields(type(value)):
+        now = getattr(value, field.name)
+        if now != field.default:
+            shown = f"HoldPoint.{now.name}" if isinstance(now, HoldPoint) else repr(now)
+            arguments.append(f"{field.name}={shown}")
+    return f"{type(value).__name__}({', '.join(arguments)})"
