@@ -1,0 +1,1 @@
+"""Ways to come by programs, to run them on a stack and to judge what happened."""

@@ -1,0 +1,397 @@
+"""Which handles exist: what makes every program legal.
+
+An operation on a handle that does not exist, whose maker is still pending or was
+refused, or that creates a handle that exists, is skipped. A handle is in use from
+the moment its maker is asked; it exists once the maker has answered.
+
+Interface:
+  * `why_skipped(operation)` before it is asked: a reason, or None.
+  * `asked(call)` when it is asked, `answered(call)` when it has answered.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from conformance.interface import (
+    Create,
+    DeviceAbort,
+    DeviceComplete,
+    DeviceRead,
+    DeviceTransfer,
+    DeviceWrite,
+    DirectRead,
+    DirectWrite,
+    Evict,
+    Exit,
+    FillDisk,
+    Fork,
+    FreeDisk,
+    Freeze,
+    Fsync,
+    Geometry,
+    GetUserPages,
+    GetUserPagesFast,
+    Hold,
+    Load,
+    Mmap,
+    Mount,
+    Mprotect,
+    Mremap,
+    Munmap,
+    Operation,
+    PunchHole,
+    PutPage,
+    PutUserPage,
+    PutUserPages,
+    PutUserPagesDirty,
+    PutUserPagesDirtyLock,
+    Read,
+    Reclaim,
+    Release,
+    SetPageDirtyLock,
+    Store,
+    Sync,
+    Thaw,
+    Truncate,
+    Umount,
+    Unlink,
+    Write,
+    Writeback,
+)
+from conformance.oracle.history import Call
+
+_ON_FILE = (
+    Read,
+    Write,
+    Truncate,
+    PunchHole,
+    Fsync,
+    Writeback,
+    Evict,
+    Unlink,
+    Reclaim,
+    DirectRead,
+    DirectWrite,
+)
+_ON_MAPPING = (
+    Munmap,
+    Mprotect,
+    Mremap,
+    Load,
+    Store,
+    GetUserPages,
+    DirectRead,
+    DirectWrite,
+    DeviceTransfer,
+)
+_ON_PIN = (
+    PutUserPage,
+    PutUserPages,
+    PutPage,
+    SetPageDirtyLock,
+    DeviceWrite,
+    DeviceRead,
+    DeviceComplete,
+    DeviceAbort,
+)
+_DIRTYING = (SetPageDirtyLock, PutUserPagesDirty, PutUserPagesDirtyLock)
+_NEEDS_MOUNT = (*_ON_FILE, Create, Mmap, Sync, Freeze, FillDisk, FreeDisk, Umount)
+
+
+@attrs.define(eq=False)
+class Pin:
+    """A pin handle in use."""
+
+    granted: int | None = None
+    """Pages granted; None: the call has not answered."""
+    write: bool = True
+    tracked: bool = True
+    unput: set[int] = attrs.field(factory=set[int])
+    """Pages granted and not yet asked to be put."""
+
+
+@attrs.define(eq=False)
+class Handles:
+    """The handles of one run."""
+
+    geometry: Geometry
+    misuse: bool = False
+    files: dict[int, bool] = attrs.field(factory=lambda: {0: True})
+    """File handles ever used; True: it has a name now."""
+    processes: set[int] = attrs.field(factory=lambda: {0})
+    mappings: dict[tuple[int, int], int | None] = attrs.field(
+        factory=dict[tuple[int, int], "int | None"]
+    )
+    """Pages of each mapping; None: its maker has not answered."""
+    pins: dict[int, Pin] = attrs.field(factory=dict[int, Pin])
+    is_held: bool = False
+    is_frozen: bool = False
+    is_full: bool = False
+    is_mounted: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        self.mappings[0, 0] = self.geometry.file_pages
+
+    # --- before ---------------------------------------------------------------
+
+    def why_skipped(self, operation: Operation) -> str | None:
+        """Return why an operation cannot be asked now, or None."""
+        for reason in (
+            self._mount_trouble,
+            self._file_trouble,
+            self._process_trouble,
+            self._mapping_trouble,
+            self._pin_trouble,
+            self._state_trouble,
+            self._maker_trouble,
+        ):
+            trouble = reason(operation)
+            if trouble is not None:
+                return trouble
+        return None
+
+    def _mount_trouble(self, operation: Operation) -> str | None:
+        if isinstance(operation, _NEEDS_MOUNT) and not self.is_mounted:
+            return "the filesystem is not mounted"
+        if isinstance(operation, Mount) and self.is_mounted:
+            return "the filesystem is mounted"
+        return None
+
+    def _file_trouble(self, operation: Operation) -> str | None:
+        is_mmap = isinstance(operation, Mmap) and operation.file is not None
+        if not is_mmap and not isinstance(operation, _ON_FILE):
+            return None
+        file = getattr(operation, "file")  # noqa: B009 - a union of a dozen classes
+        return None if self.files.get(file) else f"file {file} does not exist"
+
+    def _process_trouble(self, operation: Operation) -> str | None:
+        if not isinstance(operation, (Fork, Exit)):
+            return None
+        known = operation.process in self.processes
+        return None if known else f"process {operation.process} does not exist"
+
+    def _mapping_trouble(self, operation: Operation) -> str | None:
+        if not isinstance(operation, _ON_MAPPING):
+            return None
+        key = operation.process, operation.mapping
+        pages = self.mappings.get(key)
+        if pages is None:
+            return f"mapping {key} does not exist"
+        first = getattr(operation, "page", 0)
+        last = first + getattr(operation, "pages", 1) - 1
+        is_inside = self.misuse or 0 <= first <= last < pages
+        return None if is_inside else f"mapping {key} has no page {last}"
+
+    def _pin_trouble(self, operation: Operation) -> str | None:
+        if not isinstance(operation, _ON_PIN):
+            return None
+        pin = self.pins.get(operation.pin)
+        if pin is None or pin.granted is None:
+            return f"pin {operation.pin} does not exist"
+        if self.misuse:
+            return None
+        return next(_misuses(operation, pin), None)
+
+    def _state_trouble(self, operation: Operation) -> str | None:
+        troubles: dict[type[Operation], tuple[bool, str]] = {
+            Hold: (self.is_held, "the disk is held"),
+            Release: (not self.is_held, "the disk is not held"),
+            Freeze: (self.is_frozen, "the filesystem is frozen"),
+            Thaw: (not self.is_frozen, "the filesystem is not frozen"),
+            FillDisk: (self.is_full, "the disk is full"),
+            FreeDisk: (not self.is_full, "the disk was not filled"),
+            Umount: (self.is_frozen or self.is_held, "the filesystem is busy"),
+        }
+        applies, reason = troubles.get(type(operation), (False, ""))
+        return reason if applies else None
+
+    def _maker_trouble(self, operation: Operation) -> str | None:
+        trouble = None
+        match operation:
+            case Create(file=file) if file in self.files:
+                trouble = f"file {file} exists"
+            case Mmap(process=process, mapping=mapping) if (
+                process,
+                mapping,
+            ) in self.mappings:
+                trouble = f"mapping {process, mapping} exists"
+            case Fork(child=child) if child in self.processes:
+                trouble = f"process {child} exists"
+            case GetUserPages(pin=pin) if pin in self.pins:
+                trouble = f"pin {pin} exists"
+            case _:
+                pass
+        return trouble
+
+    # --- when asked -----------------------------------------------------------
+
+    def asked(self, call: Call) -> None:
+        """Note that a call was asked: what it makes is in use, what it ends is gone."""
+        operation = call.operation
+        begin = _WHEN_ASKED.get(type(operation))
+        if begin is not None:
+            begin(self, operation)
+
+    def _begin_create(self, operation: Create) -> None:
+        self.files[operation.file] = False
+
+    def _begin_unlink(self, operation: Unlink) -> None:
+        self.files[operation.file] = False
+
+    def _begin_mmap(self, operation: Mmap) -> None:
+        self.mappings[operation.process, operation.mapping] = None
+
+    def _begin_munmap(self, operation: Munmap) -> None:
+        del self.mappings[operation.process, operation.mapping]
+
+    def _begin_fork(self, operation: Fork) -> None:
+        self.processes.add(operation.child)
+
+    def _begin_exit(self, operation: Exit) -> None:
+        self.processes.discard(operation.process)
+        self._drop_mappings(operation.process)
+
+    def _begin_get(self, operation: GetUserPages) -> None:
+        self.pins[operation.pin] = Pin(None, operation.write, operation.tracked)
+
+    def _begin_put(self, operation: Operation) -> None:
+        assert isinstance(operation, _ON_PIN)
+        pin = self.pins[operation.pin]
+        pin.unput -= _pages_of(operation, pin)
+        if not pin.unput:
+            del self.pins[operation.pin]
+
+    def _begin_umount(self, operation: Umount) -> None:
+        self.is_mounted = False
+
+    def _drop_mappings(self, process: int | None) -> None:
+        for key in list(self.mappings):
+            if process is None or key[0] == process:
+                del self.mappings[key]
+
+    # --- when answered --------------------------------------------------------
+
+    def answered(self, call: Call) -> None:
+        """Note that a call has answered: what it made exists, or does not."""
+        operation = call.operation
+        end = _WHEN_ANSWERED.get(type(operation))
+        if end is not None:
+            end(self, operation, call)
+
+    def _end_create(self, operation: Create, call: Call) -> None:
+        if call.succeeded:
+            self.files[operation.file] = True
+        else:
+            del self.files[operation.file]
+
+    def _end_unlink(self, operation: Unlink, call: Call) -> None:
+        self.files[operation.file] = not call.succeeded
+
+    def _end_mmap(self, operation: Mmap, call: Call) -> None:
+        key = operation.process, operation.mapping
+        if call.succeeded:
+            self.mappings[key] = operation.pages
+            self.processes.add(operation.process)
+        else:
+            self.mappings.pop(key, None)
+
+    def _end_fork(self, operation: Fork, call: Call) -> None:
+        if not call.succeeded:
+            self.processes.discard(operation.child)
+            return
+        for (process, mapping), pages in list(self.mappings.items()):
+            if process == operation.process:
+                self.mappings[operation.child, mapping] = pages
+
+    def _end_get(self, operation: GetUserPages, call: Call) -> None:
+        if not call.succeeded or not call.result:
+            self.pins.pop(operation.pin, None)
+            return
+        assert isinstance(call.result, int)
+        pin = self.pins[operation.pin]
+        pin.granted = call.result
+        pin.unput = set(range(call.result))
+
+    def _end_umount(self, operation: Umount, call: Call) -> None:
+        self.is_mounted = not call.succeeded
+        if call.succeeded:
+            self._drop_mappings(None)
+
+    def _end_mount(self, operation: Mount, call: Call) -> None:
+        self.is_mounted = call.succeeded
+
+    def _end_hold(self, operation: Operation, call: Call) -> None:
+        self.is_held = isinstance(operation, Hold) and call.succeeded
+
+    def _end_freeze(self, operation: Operation, call: Call) -> None:
+        if call.succeeded:
+            self.is_frozen = isinstance(operation, Freeze)
+
+    def _end_fill(self, operation: Operation, call: Call) -> None:
+        if call.succeeded:
+            self.is_full = isinstance(operation, FillDisk)
+
+
+def _misuses(operation: Operation, pin: Pin) -> Iterator[str]:
+    """Yield what is wrong with an operation on a pin, for callers who behave."""
+    if isinstance(operation, PutPage) is pin.tracked:
+        yield "the pin is not put in this way"
+    if isinstance(operation, (DeviceWrite, DeviceComplete)) and not pin.write:
+        yield "the pin is not for writing"
+    if isinstance(operation, _DIRTYING) and not pin.write:
+        yield "the pin was not written"
+    wanted = _pages_of(operation, pin)
+    if not wanted or not wanted <= pin.unput:
+        yield "the pin has no such page"
+
+
+def _pages_of(operation: Operation, pin: Pin) -> set[int]:
+    """Return the pages of a pin that an operation is about."""
+    match operation:
+        case PutUserPages(first=first, pages=pages):
+            if pages is None:
+                return {page for page in pin.unput if page >= first}
+            return set(range(first, first + pages))
+        case DeviceComplete() | DeviceAbort():
+            return set(pin.unput)
+        case _:
+            return {getattr(operation, "page", 0)}
+
+
+_WHEN_ASKED: dict[type[Operation], Callable[[Handles, Any], None]] = {
+    Create: Handles._begin_create,
+    Unlink: Handles._begin_unlink,
+    Mmap: Handles._begin_mmap,
+    Munmap: Handles._begin_munmap,
+    Fork: Handles._begin_fork,
+    Exit: Handles._begin_exit,
+    GetUserPages: Handles._begin_get,
+    GetUserPagesFast: Handles._begin_get,
+    PutUserPage: Handles._begin_put,
+    PutUserPages: Handles._begin_put,
+    PutUserPagesDirty: Handles._begin_put,
+    PutUserPagesDirtyLock: Handles._begin_put,
+    PutPage: Handles._begin_put,
+    DeviceComplete: Handles._begin_put,
+    DeviceAbort: Handles._begin_put,
+    Umount: Handles._begin_umount,
+}
+
+_WHEN_ANSWERED: dict[type[Operation], Callable[[Handles, Any, Call], None]] = {
+    Create: Handles._end_create,
+    Unlink: Handles._end_unlink,
+    Mmap: Handles._end_mmap,
+    Fork: Handles._end_fork,
+    GetUserPages: Handles._end_get,
+    GetUserPagesFast: Handles._end_get,
+    Umount: Handles._end_umount,
+    Mount: Handles._end_mount,
+    Hold: Handles._end_hold,
+    Release: Handles._end_hold,
+    Freeze: Handles._end_freeze,
+    Thaw: Handles._end_freeze,
+    FillDisk: Handles._end_fill,
+    FreeDisk: Handles._end_fill,
+}

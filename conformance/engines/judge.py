@@ -1,0 +1,116 @@
+"""Judging: one program, all rules.
+
+Interface:
+  * `judge(history, rules, promise)` returns what each rule found in one history.
+  * `Judgement` is a plain value; it can be sent between processes.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from conformance.oracle.admissible import Oracle
+from conformance.oracle.history import Crash, History
+from conformance.program import Program
+from conformance.rules.rule import Case, Finding, Rule
+from conformance.verdicts import Promise
+
+
+@attrs.frozen
+class RuleOutcome:
+    """What one rule found in one history."""
+
+    premises: int
+    findings: tuple[Finding, ...]
+    seconds: float
+    error: str | None = None
+    """The rule itself raised: a defect of the suite."""
+
+
+@attrs.frozen
+class Judgement:
+    """What was found in one history."""
+
+    program: Program
+    outcomes: dict[str, RuleOutcome]
+    """By rule id; only rules that could be observed."""
+    crash: Crash | None
+    inconclusive: str | None
+    unseen: dict[str, str]
+    """Rules that lacked something in this history, and what."""
+
+    @property
+    def violated(self) -> frozenset[str]:
+        """Ids of the rules that found a violation."""
+        return frozenset(
+            rule for rule, outcome in self.outcomes.items() if outcome.findings
+        )
+
+
+def judge(
+    history: History, rules: Iterable[Rule], promise: Promise = Promise.DOCUMENT
+) -> Judgement:
+    """Judge one history by all rules that can be observed in it."""
+    oracle = Oracle(history)
+    shown = _shown(history)
+    outcomes: dict[str, RuleOutcome] = {}
+    unseen: dict[str, str] = {}
+    if not _is_whole(history):
+        rules = ()
+    for rule in rules:
+        lacking = _lacking(rule, history, shown)
+        if lacking is not None:
+            unseen[rule.id] = lacking
+        elif rule.untested is None:
+            outcomes[rule.id] = _apply(rule, Case(history, oracle, promise))
+    return Judgement(
+        history.program, outcomes, history.crash, history.inconclusive, unseen
+    )
+
+
+def _is_whole(history: History) -> bool:
+    return history.crash is None and history.inconclusive is None
+
+
+def _apply(rule: Rule, case: Case) -> RuleOutcome:
+    begin = time.perf_counter()
+    try:
+        findings = tuple(rule.check(case))
+        error = None
+    except Exception as failure:  # noqa: BLE001 - becomes the verdict *errored*
+        findings, error = (), f"{type(failure).__name__}: {failure}"
+    return RuleOutcome(case.premises, findings, time.perf_counter() - begin, error)
+
+
+def _shown(history: History) -> frozenset[str]:
+    """Return the names of the view fields and counters that the stack tells."""
+    shown: set[str] = set()
+    for sample in history.samples:
+        for view in (*sample.pages.values(), *sample.pins.values()):
+            shown.update(_told("view", view))
+        shown.update(_told("counter", sample.vmstat))
+    return frozenset(shown)
+
+
+def _told(kind: str, value: Any) -> Iterable[str]:  # noqa: ANN401 - any attrs value
+    names = type(value).__slots__
+    return [
+        f"{kind} {name}" for name in names if getattr(value, name, None) is not None
+    ]
+
+
+def _lacking(rule: Rule, history: History, shown: frozenset[str]) -> str | None:
+    needs = rule.needs
+    for kind, names in (("view", needs.views), ("counter", needs.counters)):
+        for name in names:
+            if not any(f"{kind} {each}" in shown for each in name.split("|")):
+                return f"{kind} {name}"
+    features = {feature.value for feature in history.features}
+    if needs.features and not features & set(needs.features):
+        return f"feature {'|'.join(needs.features)}"
+    for name in needs.absent_features:
+        if name in features:
+            return f"a stack without feature {name}"
+    return None

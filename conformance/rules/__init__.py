@@ -1,0 +1,1 @@
+"""The catalogue: what an implementation must obey, a file per chapter."""

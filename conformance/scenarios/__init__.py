@@ -1,0 +1,1 @@
+"""Hand-written programs with names, a file per chapter of the rules."""

@@ -1,0 +1,28 @@
+"""What a scenario is: a program with a name, and the rules that it exercises.
+
+A scenario is documentation, smoke test, and all that a slow implementation needs
+for a first verdict. Every rule is judged on every scenario; `rules` names those
+whose premise it is written to bring up.
+
+It is run on an implementation that offers all its operations and features. Write it
+with the least demanding operations: `DeviceComplete` rather than its parts, and
+without a schedule where holding the disk will do, so that more implementations can
+run it.
+"""
+
+import attrs
+
+from conformance.program import Program
+
+
+@attrs.frozen
+class Scenario:
+    """A named program."""
+
+    name: str
+    """Words joined by hyphens; unique in the catalogue."""
+    rules: tuple[str, ...]
+    """Ids of the rules whose premise it brings up; the first is the main one."""
+    program: Program
+    story: str = ""
+    """What happens, in a sentence or two."""
