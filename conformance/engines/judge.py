@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from conformance.engines.timeline import timeline
 from conformance.oracle.admissible import Oracle
 from conformance.oracle.history import Crash, History
 from conformance.program import Program
@@ -40,6 +41,8 @@ class Judgement:
     inconclusive: str | None
     unseen: dict[str, str]
     """Rules that lacked something in this history, and what."""
+    timeline: tuple[str, ...] = ()
+    """The history drawn, where something went wrong in it."""
 
     @property
     def violated(self) -> frozenset[str]:
@@ -65,8 +68,14 @@ def judge(
             unseen[rule.id] = lacking
         elif rule.untested is None:
             outcomes[rule.id] = _apply(rule, Case(history, oracle, promise))
+    went_wrong = not _is_whole(history) or any(o.findings for o in outcomes.values())
     return Judgement(
-        history.program, outcomes, history.crash, history.inconclusive, unseen
+        history.program,
+        outcomes,
+        history.crash,
+        history.inconclusive,
+        unseen,
+        tuple(timeline(history)) if went_wrong else (),
     )
 
 

@@ -12,7 +12,7 @@ Interface:
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import attrs
 
@@ -31,7 +31,13 @@ from conformance.program import Program
 
 Moment = int
 
-SomeOperation = TypeVar("SomeOperation", bound=Operation)
+INFINITY: Moment = 2**62
+"""Later than every moment."""
+
+A = TypeVar("A", bound=Operation)
+B = TypeVar("B", bound=Operation)
+C = TypeVar("C", bound=Operation)
+D = TypeVar("D", bound=Operation)
 
 
 @attrs.define(eq=False)
@@ -72,6 +78,11 @@ class Call:
     def refused(self) -> bool:
         """Whether it answered by a refusal or a signal."""
         return self.error is not None
+
+    @property
+    def ended(self) -> Moment:
+        """When it answered; INFINITY: it has not."""
+        return INFINITY if self.answered is None else self.answered
 
     def ended_before(self, moment: Moment) -> bool:
         """Whether it had answered before a moment."""
@@ -137,9 +148,22 @@ class History:
         self.now += 1
         return self.now
 
+    @overload
+    def asked(self, kind: type[A], /) -> Iterator[tuple[Call, A]]: ...
+    @overload
+    def asked(self, a: type[A], b: type[B], /) -> Iterator[tuple[Call, A | B]]: ...
+    @overload
     def asked(
-        self, *kinds: type[SomeOperation]
-    ) -> Iterator[tuple[Call, SomeOperation]]:
+        self, a: type[A], b: type[B], c: type[C], /
+    ) -> Iterator[tuple[Call, A | B | C]]: ...
+    @overload
+    def asked(
+        self, a: type[A], b: type[B], c: type[C], d: type[D], /
+    ) -> Iterator[tuple[Call, A | B | C | D]]: ...
+    @overload
+    def asked(self, *kinds: type[Operation]) -> Iterator[tuple[Call, Operation]]: ...
+
+    def asked(self, *kinds: type[object]) -> Iterator[tuple[Call, Operation]]:
         """Yield the calls of operations of these kinds that were asked."""
         for call in self.calls:
             if call.was_asked and isinstance(call.operation, kinds):

@@ -1,0 +1,198 @@
+"""What a state machine over the vocabulary knows: the stack, and what exists on it.
+
+The operations themselves are drawn in `stateful.py`.
+
+Interface:
+  * `wants(name)` before an operation is drawn, `perform(operation)` when it is.
+  * `files`, `mappings`, `pins`, `dirty_pins` tell what an operation can be done to.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import attrs
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize
+
+from conformance.engines.capabilities import Capabilities
+from conformance.engines.execution import Execution
+from conformance.interface import (
+    Boot,
+    DeviceWrite,
+    Evict,
+    Feature,
+    FreeDisk,
+    Fsync,
+    GetUserPages,
+    Mount,
+    Operation,
+    PowerCut,
+    Read,
+    Release,
+    Setup,
+    Thaw,
+)
+from conformance.oracle.history import History
+from conformance.program import Preempt, Program
+
+Chosen = TypeVar("Chosen")
+
+
+class StackMachine(RuleBasedStateMachine):
+    """Performs operations; hands over the history when the program is over."""
+
+    def __init__(
+        self,
+        boot: Boot,
+        capabilities: Capabilities,
+        on_history: Callable[[History], None],
+    ) -> None:
+        super().__init__()
+        self.boot = boot
+        self.capabilities = capabilities
+        self.on_history = on_history
+        self.execution: Execution | None = None
+
+    # --- what can be drawn ------------------------------------------------------
+
+    def wants(self, name: str) -> bool:
+        """Tell whether an operation is to be drawn at all."""
+        return self.execution is not None and self.capabilities.offers(name)
+
+    def perform(self, operation: Operation, park: str | None = None) -> None:
+        """Perform one operation; parked at a point while the next one runs."""
+        execution = self.running
+        if park is not None and self.capabilities.is_stepped:
+            here = len(execution.history.calls)
+            preempt = Preempt(call=here, at=park, until=here + 1)
+            schedule = (*execution.program.schedule, preempt)
+            execution.program = attrs.evolve(execution.program, schedule=schedule)
+        execution.perform(operation)
+
+    @property
+    def running(self) -> Execution:
+        """The run in progress."""
+        assert self.execution is not None
+        return self.execution
+
+    def files(self) -> list[int]:
+        """Return the files that have a name."""
+        handles = self.running.handles
+        return [f for f, has_name in handles.files.items() if has_name]
+
+    def mappings(self) -> list[tuple[int, int]]:
+        """Return the mappings that exist, by process and number."""
+        mappings = self.running.handles.mappings
+        return [key for key, pages in mappings.items() if pages is not None]
+
+    def pins(self, *, write: bool | None = None, tracked: bool = True) -> list[int]:
+        """Return the pins of a kind that have pages to be put."""
+        return [
+            handle
+            for handle, pin in self.running.handles.pins.items()
+            if pin.unput
+            and pin.tracked is tracked
+            and (write is None or pin.write is write)
+        ]
+
+    def _written(self) -> set[int]:
+        """Return the pins that a device has written to since they were made."""
+        written: set[int] = set()
+        for call in self.running.history.calls:
+            operation = call.operation
+            if isinstance(operation, GetUserPages):
+                written.discard(operation.pin)
+            elif isinstance(operation, DeviceWrite) and call.was_asked:
+                written.add(operation.pin)
+        return written
+
+    def clean_pins(self) -> list[int]:
+        """Return the pins that a caller may put without marking pages dirty.
+
+        That is: those that no device has written to.
+        """
+        written = self._written()
+        return [pin for pin in self.pins() if pin not in written]
+
+    def quiet_pins(self) -> list[int]:
+        """Return the write pins whose pages a caller may dirty without their locks.
+
+        The caller must know that nobody truncates the file meanwhile.
+        """
+        cutting = {"truncate", "punch_hole", "unlink", "umount", "direct_write"}
+        calls = self.running.history.calls
+        if any(c.is_pending and c.operation.name in cutting for c in calls):
+            return []
+        return self.pins(write=True)
+
+    def unput(self, pin: int) -> list[int]:
+        """Return the pages of a pin that are still to be put."""
+        return sorted(self.running.handles.pins[pin].unput)
+
+    def unused_files(self, most: int) -> list[int]:
+        """Return the file handles below `most` that were never used."""
+        return [file for file in range(most) if file not in self.running.handles.files]
+
+    def unused_processes(self, most: int) -> list[int]:
+        """Return the process handles below `most` that are not in use."""
+        used = self.running.handles.processes
+        return [process for process in range(most) if process not in used]
+
+    def unused_pins(self, most: int) -> list[int]:
+        """Return the pin handles below `most` that are not in use."""
+        return [pin for pin in range(most) if pin not in self.running.handles.pins]
+
+    def mapping_pages(self, process: int, mapping: int) -> int:
+        """Return how many pages a mapping has."""
+        return self.running.handles.mappings[process, mapping] or 0
+
+    def offers_option(self, option: str) -> bool:
+        """Tell whether get_user_pages takes an option."""
+        return bool(option) and self.capabilities.offers(f"get_user_pages({option})")
+
+    def can_umount(self) -> bool:
+        """Tell whether nothing is held or frozen; unmounting is drawn rarely."""
+        handles = self.running.handles
+        return not handles.is_held and not handles.is_frozen and handles.is_mounted
+
+    def can_freeze(self) -> bool:
+        """Tell whether the filesystem can be frozen."""
+        return not self.running.handles.is_frozen
+
+    # --- beginning and end ------------------------------------------------------
+
+    @initialize(wanted=st.sets(st.sampled_from(Feature)))
+    def start(self, wanted: set[Feature]) -> None:
+        """Boot a stack with some of the features that it offers."""
+        offered = self.capabilities.features_offered
+        features = frozenset(wanted) & offered - {Feature.SMALL_LIMITS}
+        self.execution = Execution(self.boot, Program(setup=Setup(features=features)))
+
+    def teardown(self) -> None:
+        """Look at everything that was written, judge, and let go of the stack."""
+        if self.execution is None:
+            return
+        for operation in (Release(), Thaw(), FreeDisk(), Mount()):
+            self._close_with(operation)
+        for file in self.files():
+            self._close_with(Fsync(file=file))
+        self._close_with(PowerCut())
+        for file in self.files():
+            self._close_with(Evict(file=file))
+            for page in range(self.running.history.geometry.file_pages):
+                self._close_with(Read(file=file, page=page))
+        history = self.execution.finish()
+        operations = [c.operation for c in history.calls if not c.is_epilogue]
+        program = attrs.evolve(self.execution.program, operations=operations)
+        history.program = program
+        self.on_history(history)
+
+    def _close_with(self, operation: Operation) -> None:
+        lacks = self.capabilities.lacks(operation)
+        if lacks is None and self.running.handles.why_skipped(operation) is None:
+            self.running.perform(operation)
+
+
+def pick(of: Sequence[Chosen], which: int) -> Chosen:
+    """Return one of those that exist."""
+    return of[which % len(of)]

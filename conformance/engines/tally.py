@@ -1,0 +1,205 @@
+"""Adding up judgements to one verdict for each rule.
+
+Interface:
+  * `Tally.add(judgement, scenario)` after each program.
+  * `Tally.results()` gives the verdicts so far. *Held* means: the premise came up,
+    and nothing was violated, in programs that ran to their end.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from conformance.engines.capabilities import Capabilities
+from conformance.engines.judge import Judgement
+from conformance.oracle.history import Crash
+from conformance.program import Program, to_json
+from conformance.rules.rule import Rule
+from conformance.verdicts import Promise, Verdict
+
+
+@attrs.frozen
+class Violation:
+    """One violation of a rule, with the program that shows it."""
+
+    sentence: str
+    program: Program
+    call: int | None
+    """Index of the call at which it shows."""
+    timeline: tuple[str, ...]
+    scenario: str | None = None
+    """Name of the scenario; None: the program was drawn."""
+
+    @property
+    def id(self) -> str:
+        """A short name for the program: the same program has the same id."""
+        text = json.dumps(to_json(self.program), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@attrs.frozen
+class RuleResult:
+    """The verdict on one rule."""
+
+    rule: str
+    verdict: Verdict
+    premises: int = 0
+    programs: int = 0
+    """Programs in which the rule was judged."""
+    seconds: float = 0.0
+    violation: Violation | None = None
+    crash: Crash | None = None
+    reason: str | None = None
+    """Why there is no verdict of held or violated."""
+
+
+@attrs.define(eq=False)
+class _Count:
+    """What is known so far of one rule."""
+
+    premises: int = 0
+    programs: int = 0
+    seconds: float = 0.0
+    violation: Violation | None = None
+    crash: Crash | None = None
+    inconclusive: str | None = None
+    error: str | None = None
+    unseen: str | None = None
+
+
+@attrs.define(eq=False)
+class Tally:
+    """The verdicts of one engine on one implementation, as they grow."""
+
+    rules: Sequence[Rule]
+    capabilities: Capabilities
+    promise: Promise = Promise.DOCUMENT
+    skipped: dict[str, str] = attrs.field(factory=dict[str, str])
+    """By rule: why a scenario that is written for it could not be run."""
+    _counts: dict[str, _Count] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._counts = {rule.id: _Count() for rule in self.rules}
+
+    def add(
+        self,
+        judgement: Judgement,
+        scenario: str | None = None,
+        concerned: Sequence[str] | None = None,
+    ) -> None:
+        """Add what was found in one program.
+
+        Args:
+            judgement: What was found.
+            scenario: Name of the scenario, if it was one.
+            concerned: Rules that a crash or a bound speaks about; None: all.
+        """
+        for rule, outcome in judgement.outcomes.items():
+            count = self._counts[rule]
+            count.premises += outcome.premises
+            count.programs += 1
+            count.seconds += outcome.seconds
+            count.error = count.error or outcome.error
+            for finding in outcome.findings[:1]:
+                count.violation = self._smaller(
+                    count.violation,
+                    Violation(
+                        finding.sentence,
+                        judgement.program,
+                        finding.call,
+                        judgement.timeline,
+                        scenario,
+                    ),
+                )
+        for rule, lacking in judgement.unseen.items():
+            self._counts[rule].unseen = lacking
+        self.broken(judgement.crash, judgement.inconclusive, concerned)
+
+    def broken(
+        self,
+        crash: Crash | None,
+        inconclusive: str | None,
+        concerned: Sequence[str] | None = None,
+    ) -> None:
+        """Note a crash, or a bound that was hit; it concerns rules, or all."""
+        for rule in self._counts if concerned is None else concerned:
+            count = self._counts.get(rule)
+            if count is not None:
+                count.crash = count.crash or crash
+                count.inconclusive = count.inconclusive or inconclusive
+
+    def replace(self, rule: str, violation: Violation) -> None:
+        """Put a smaller violation in the place of the one found."""
+        self._counts[rule].violation = violation
+
+    def violations(self) -> dict[str, Violation]:
+        """Return the violations found so far, by rule."""
+        return {
+            rule: count.violation
+            for rule, count in self._counts.items()
+            if count.violation is not None
+        }
+
+    def _smaller(self, old: Violation | None, new: Violation) -> Violation:
+        if old is None:
+            return new
+        fewer = len(new.program.operations) < len(old.program.operations)
+        return new if fewer and old.scenario is None else old
+
+    def results(self) -> dict[str, RuleResult]:
+        """Return the verdict on each rule, in the order of the catalogue."""
+        return {rule.id: self._result(rule) for rule in self.rules}
+
+    def _result(self, rule: Rule) -> RuleResult:
+        count = self._counts[rule.id]
+        verdict, reason = self._verdict(rule, count)
+        return RuleResult(
+            rule.id,
+            verdict,
+            count.premises,
+            count.programs,
+            count.seconds,
+            count.violation if verdict is Verdict.VIOLATED else None,
+            count.crash if verdict is Verdict.CRASHED else None,
+            reason,
+        )
+
+    def _verdict(self, rule: Rule, count: _Count) -> tuple[Verdict, str | None]:
+        lacking = self.capabilities.missing_for_rule(rule)
+        crash = None if count.crash is None else count.crash.message
+        found = None if count.violation is None else count.violation.sentence
+        decided: tuple[tuple[Verdict, str | None], ...] = (
+            (Verdict.UNTESTED, rule.untested),
+            (Verdict.ERRORED, count.error),
+            (Verdict.VIOLATED, found),
+            (Verdict.NOT_OBSERVABLE, lacking),
+            (Verdict.CRASHED, crash),
+            (Verdict.INCONCLUSIVE, count.inconclusive),
+        )
+        for verdict, reason in decided:
+            if reason is not None:
+                return verdict, reason
+        if count.premises:
+            return Verdict.HELD, None
+        return self._unexercised(rule, count)
+
+    def _unexercised(self, rule: Rule, count: _Count) -> tuple[Verdict, str]:
+        if count.unseen is not None and not count.programs:
+            return Verdict.NOT_OBSERVABLE, count.unseen
+        default = "its premise never came up"
+        return Verdict.NOT_EXERCISED, self.skipped.get(rule.id, default)
+
+
+def violation_record(violation: Violation) -> dict[str, Any]:
+    """Return a violation as plain dicts and lists, for the report."""
+    return {
+        "id": violation.id,
+        "sentence": violation.sentence,
+        "call": violation.call,
+        "scenario": violation.scenario,
+        "program": to_json(violation.program),
+        "timeline": list(violation.timeline),
+    }

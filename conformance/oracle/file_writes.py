@@ -1,0 +1,102 @@
+"""The writes that calls on files, and CPU stores, make."""
+
+from conformance.interface import (
+    HOLE,
+    Create,
+    DirectWrite,
+    PunchHole,
+    Store,
+    Truncate,
+    Write as WriteCall,
+)
+from conformance.oracle.history import INFINITY, Call, History
+from conformance.oracle.writes import ANYTHING, Copy, Write, WriteLog
+
+_ZERO = frozenset({HOLE})
+
+
+def add_file_writes(log: WriteLog, history: History) -> None:
+    """Enter them all."""
+    for call, direct in history.asked(DirectWrite):
+        _direct_write(log, call, direct)
+    for call, store in history.asked(Store):
+        if not call.refused:
+            _store(log, call, store)
+    for call, operation in history.asked(WriteCall, Truncate, Create, PunchHole):
+        if not call.refused:
+            _change_file(log, call, operation)
+
+
+def _change_file(
+    log: WriteLog, call: Call, operation: WriteCall | Truncate | Create | PunchHole
+) -> None:
+    match operation:
+        case WriteCall():
+            _write(log, call, operation)
+        case Truncate(file, words):
+            _truncate(log, call, file, words)
+        case Create(file):
+            log.add_range(file, 0, INFINITY, _hole(call))
+        case PunchHole(file, page, pages):
+            first, after = page, page + pages
+            size = log.words_per_page
+            log.add_range(file, first * size, after * size, _hole(call))
+
+
+def _hole(call: Call, *, is_certain: bool = True) -> Write:
+    return Write(call.asked, call.ended, _ZERO, is_certain and call.succeeded)
+
+
+def _store(log: WriteLog, call: Call, operation: Store) -> None:
+    where = (operation.process, operation.mapping, operation.page)
+    names = log.layout.names(*where, call.asked, call.asked)
+    is_certain = call.succeeded and len(names) == 1
+    values = frozenset({operation.value})
+    for name in names:
+        write = Write(call.asked, call.ended, values, is_certain)
+        log.add(name, operation.word, write)
+
+
+def _write(log: WriteLog, call: Call, operation: WriteCall) -> None:
+    name = operation.file, operation.page
+    _extend(log, call, operation.file, log.position(name, operation.word))
+    values = frozenset({operation.value})
+    write = Write(call.asked, call.ended, values, call.succeeded)
+    log.add_to_file(name, operation.word, write)
+
+
+def _extend(log: WriteLog, call: Call, file: int, position: int) -> None:
+    """Zero what becomes visible between the old end of file and a position."""
+    sizes = log.sizes.during(file, call.asked, call.ended, without=call.index)
+    least, most = min(sizes), min(max(sizes), position)
+    log.add_range(file, least, most, _hole(call, is_certain=False))
+    log.add_range(file, most, position, _hole(call))
+
+
+def _truncate(log: WriteLog, call: Call, file: int, words: int) -> None:
+    """Zero what is cut off, and what becomes visible."""
+    sizes = log.sizes.during(file, call.asked, call.ended, without=call.index)
+    first = min(words, max(sizes))
+    log.add_range(file, min(sizes), first, _hole(call, is_certain=False))
+    log.add_range(file, first, INFINITY, _hole(call))
+
+
+def _direct_write(log: WriteLog, call: Call, operation: DirectWrite) -> None:
+    written = call.result if isinstance(call.result, int) else 0
+    if not call.refused:
+        first = operation.file_page * log.words_per_page
+        _extend(log, call, operation.file, first)
+    for i in range(operation.pages):
+        where = (operation.process, operation.mapping, operation.page + i)
+        sources = log.layout.names(*where, call.asked, call.asked)
+        for word in range(log.words_per_page):
+            copies = tuple(Copy(name, word, call.asked, call.ended) for name in sources)
+            write = Write(
+                call.asked,
+                call.ended,
+                frozenset() if copies else ANYTHING,
+                call.succeeded and i < written,
+                copies,
+            )
+            name = operation.file, operation.file_page + i
+            log.add_to_file(name, word, write)

@@ -1,0 +1,1 @@
+"""Faulty variants of the reference, a file per chapter of the rules."""
