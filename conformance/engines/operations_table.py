@@ -38,6 +38,15 @@ class OperationsTable:
             row.skipped += not call.was_asked
             row.refused += call.refused
 
+    def merge(self, other: "OperationsTable") -> None:
+        """Add the counts of another table."""
+        for name, row in other.rows.items():
+            mine = self.rows.setdefault(name, Row())
+            mine.drawn += row.drawn
+            mine.executed += row.executed
+            mine.skipped += row.skipped
+            mine.refused += row.refused
+
     def lines(self) -> list[str]:
         """Return the table as text, the most executed first."""
         rows = sorted(self.rows.items(), key=lambda item: -item[1].executed)
