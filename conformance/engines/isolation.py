@@ -8,7 +8,7 @@ adds up.
 Interface:
   * `Child(work)` forks; `work(send)` runs in the child and calls `send(message)`.
   * `messages(stall_seconds)` yields what it sends, and raises `StalledError` when
-    nothing has come for that long, `DiedError` when the child has ended without being done.
+    nothing has come for that long, `DiedError` when the child ended in mid-work.
   * `kill()` ends the child at once; a context manager does it in any case.
 """
 
@@ -134,7 +134,7 @@ class Child:
         return f"its process ended with exit status {os.WEXITSTATUS(status)}"
 
     def kill(self) -> None:
-        """End the child, whatever it is doing; give it a second to clean up first."""
+        """End the child, whatever it is doing; give it time to clean up first."""
         if not self._is_reaped:
             self._is_reaped = True
             _end(self._pid)
@@ -143,7 +143,7 @@ class Child:
 
 
 def _end(pid: int) -> None:
-    for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 60.0)):
+    for number, patience in ((signal.SIGTERM, 15.0), (signal.SIGKILL, 60.0)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         deadline = time.monotonic() + patience

@@ -12,12 +12,14 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import count
 from typing import Protocol
 
 import attrs
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import BootError, run
+from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Child, DiedError, Send, StalledError
 from conformance.engines.judge import Judgement, judge
 from conformance.engines.operations_table import OperationsTable
@@ -34,6 +36,10 @@ from conformance.scenarios.catalogue import SCENARIOS
 from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Promise
 
+LOT_PROGRAMS = 25
+"""Programs drawn between two looks at the clock."""
+SEEDS_APART = 1_000_000
+"""Between the lots of two seeds, so that they never draw the same."""
 STALL_SECONDS = 20.0
 """How long one program may take before the implementation is called endless."""
 
@@ -46,6 +52,8 @@ class Plan:
     promise: Promise = Promise.DOCUMENT
     scenarios: Sequence[Scenario] = SCENARIOS
     budget: Budget = attrs.field(factory=Budget)
+    seconds: float | None = None
+    """Search for this long instead of a number of programs."""
     seed: int = 0
     shrink_runs: int = RUNS_MAX
     shrink_seconds: float = 10.0
@@ -68,6 +76,8 @@ class EngineResult:
     table: OperationsTable
     programs: int
     seconds: float
+    counters: tuple[str, ...] = ()
+    """The counters over all programs, interpreted as the document does."""
 
 
 class ImplementationError(Exception):
@@ -90,6 +100,7 @@ class _Judged:
 
     judgement: Judgement
     table: OperationsTable
+    readings: Readings
     name: str | None
 
 
@@ -119,6 +130,7 @@ class _Gathering:
     tally: Tally
     plan: Plan
     table: OperationsTable = attrs.field(factory=OperationsTable)
+    readings: Readings = attrs.field(factory=Readings)
     programs: int = 0
     current: str | None = None
 
@@ -127,17 +139,22 @@ class _Gathering:
         match message:
             case _Begun(name=name):
                 self.current = name
-            case _Judged(judgement=judgement, table=table, name=name):
-                self.programs += 1
-                self.table.merge(table)
-                self.tally.add(judgement, name, self._concerned(name))
-                self.plan.on_progress(f"{self.programs} programs")
+            case _Judged():
+                self._take_judged(message)
             case _Shrunk(rule=rule, violation=violation):
                 self.tally.replace(rule, violation)
             case _NoStack(reason=reason):
                 self.tally.broken(Crash(None, reason), None)
             case other:
                 raise AssertionError(f"the child sent {other!r}")
+
+    def _take_judged(self, message: _Judged) -> None:
+        self.programs += 1
+        self.table.merge(message.table)
+        self.readings.merge(message.readings)
+        concerned = self._concerned(message.name)
+        self.tally.add(message.judgement, message.name, concerned)
+        self.plan.on_progress(f"{self.programs} programs")
 
     def _concerned(self, name: str | None) -> Sequence[str] | None:
         for scenario in self.plan.scenarios:
@@ -172,7 +189,7 @@ def look_at(boot: Boot, plan: Plan) -> Capabilities:
             send(_NoStack(str(error)))
 
     try:
-        for message in _messages(work, plan):
+        for message in _messages(boot, work, plan):
             if isinstance(message, _NoStack):
                 raise ImplementationError(message.reason)
             assert isinstance(message, Capabilities)
@@ -195,7 +212,9 @@ def run_scenarios(
     gathering = _Gathering(Tally(plan.rules, capabilities, plan.promise), plan)
     left = _runnable(plan, capabilities, gathering.tally)
     while left:
-        done = _gather(gathering, partial(_scenario_work, boot, plan, tuple(left)))
+        done = _gather(
+            gathering, boot, partial(_scenario_work, boot, plan, tuple(left))
+        )
         left = [] if done else _after(left, gathering.current)
     return _result("scenarios", gathering, begin)
 
@@ -226,7 +245,7 @@ def run_search(
     begin = time.monotonic()
     capabilities = capabilities or look_at(boot, plan)
     gathering = _Gathering(Tally(plan.rules, capabilities, plan.promise), plan)
-    _gather(gathering, partial(_search_work, boot, plan, capabilities))
+    _gather(gathering, boot, partial(_search_work, boot, plan, capabilities))
     return _result("stateful", gathering, begin)
 
 
@@ -238,13 +257,14 @@ def _result(engine: str, gathering: _Gathering, begin: float) -> EngineResult:
         gathering.table,
         gathering.programs,
         time.monotonic() - begin,
+        tuple(gathering.readings.lines()),
     )
 
 
-def _gather(gathering: _Gathering, work: _Work) -> bool:
+def _gather(gathering: _Gathering, boot: Boot, work: _Work) -> bool:
     """Take what the child sends; tell whether it came to its end."""
     try:
-        for message in _messages(work, gathering.plan):
+        for message in _messages(boot, work, gathering.plan):
             gathering.take(message)
     except StalledError:
         bound = gathering.plan.stall_seconds
@@ -256,14 +276,27 @@ def _gather(gathering: _Gathering, work: _Work) -> bool:
     return True
 
 
-def _messages(work: _Work, plan: Plan) -> Iterator[object]:
+def _messages(boot: Boot, work: _Work, plan: Plan) -> Iterator[object]:
+    def work_and_close(send: Send) -> None:
+        try:
+            work(send)
+        finally:
+            _close(boot)
+
     if plan.isolated:
-        with Child(work) as child:
+        with Child(work_and_close) as child:
             yield from child.messages(plan.stall_seconds)
         return
     collected: list[object] = []
-    work(collected.append)
+    work_and_close(collected.append)
     yield from collected
+
+
+def _close(boot: Boot) -> None:
+    """Tell a factory that keeps something between boots that it was the last one."""
+    close = getattr(boot, "close", None)
+    if callable(close):
+        close()
 
 
 # --- in the child -----------------------------------------------------------------
@@ -280,7 +313,7 @@ def _scenario_work(
         except BootError as error:
             crash = Crash(None, f"boot raised {error}")
             lost = Judgement(scenario.program, {}, crash, None, {})
-            send(_Judged(lost, OperationsTable(), scenario.name))
+            send(_Judged(lost, OperationsTable(), Readings(), scenario.name))
             continue
         _send_judged(history, plan, send, scenario.name, violations)
     _shrink_all(boot, plan, violations, send)
@@ -295,10 +328,24 @@ def _search_work(
         _send_judged(history, plan, send, None, violations)
 
     try:
-        run_stateful(boot, capabilities, on_history, plan.budget, plan.seed)
+        for budget, seed in _rounds(plan):
+            run_stateful(boot, capabilities, on_history, budget, seed)
     except BootError as error:
         send(_NoStack(f"boot raised {error}"))
     _shrink_all(boot, plan, violations, send)
+
+
+def _rounds(plan: Plan) -> Iterator[tuple[Budget, int]]:
+    """Yield what is to be drawn: all at once, or small lots until the time is up."""
+    if plan.seconds is None:
+        yield plan.budget, plan.seed
+        return
+    deadline = time.monotonic() + plan.seconds
+    lot = Budget(LOT_PROGRAMS, plan.budget.operations)
+    for seed in count(plan.seed * SEEDS_APART):
+        if time.monotonic() >= deadline:
+            return
+        yield lot, seed
 
 
 def _send_judged(
@@ -315,7 +362,9 @@ def _send_judged(
             violations[rule] = judgement, name
     table = OperationsTable()
     table.add(history.calls)
-    send(_Judged(judgement, table, name))
+    readings = Readings()
+    readings.add(history, name)
+    send(_Judged(judgement, table, readings, name))
 
 
 def _is_smaller(new: Judgement, old: Judgement) -> bool:

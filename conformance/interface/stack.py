@@ -15,6 +15,9 @@ everything:
   * `geometry`, where the stack cannot have the sizes that it was asked for.
   * `background`, for a stepped stack with actors of its own (the disk, a flusher).
   * `close`, to let go of what boot acquired.
+
+A factory that keeps something between boots (a device, a server) may have a method
+`close` of its own; it is called once, after the last stack was closed.
 """
 
 from collections.abc import Generator, Sequence

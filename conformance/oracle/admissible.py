@@ -154,11 +154,9 @@ class Oracle:
         operation = call.operation
         assert isinstance(operation, Load)
         where = (operation.process, operation.mapping)
-        spans = self.layout.find(*where, call.asked, call.asked)
-        if len(spans) != 1 or spans[0].remove_asked <= call.ended:
-            return None
-        name = spans[0].name(operation.page)
-        if name is None:
+        span = self.layout.find(*where, call.asked)
+        name = None if span is None else span.name(operation.page)
+        if span is None or name is None or span.remove_asked <= call.ended:
             return None
         return self.memory_values(name, operation.word, call.asked, call.ended)
 
@@ -186,14 +184,10 @@ class Oracle:
         assert isinstance(operation, DeviceRead)
         if record is None or not 0 <= operation.page < len(record.pages):
             return None
-        names = record.pages[operation.page].names
-        if len(names) != 1:
+        name = record.pages[operation.page].name
+        if name is None or not self._is_shown_by(record, name, call):
             return None
-        memory = self.layout.memories.get(names[0][0])
-        fate = self.detaches.fate(names[0], record.maker, call.asked, call.ended)
-        if fate is not Fate.ATTACHED or (memory is not None and memory.is_private):
-            return None
-        return self.memory_values(names[0], operation.word, call.asked, call.ended)
+        return self.memory_values(name, operation.word, call.asked, call.ended)
 
     def sizes(self, file: int, begin: Moment, end: Moment) -> frozenset[int]:
         """Return the sizes, in words, that a file may have from begin to end."""
@@ -233,10 +227,10 @@ class Oracle:
     ) -> PageName | None:
         """Return the file and page that a page of a mapping means at a moment.
 
-        None: it is no page of a file (anonymous, private, not mapped), or in doubt.
+        None: it is no page of a file (anonymous, private, not mapped).
         """
-        names = self.layout.names(process, mapping, page, moment, moment)
-        return names[0] if len(names) == 1 and names[0][0] >= 0 else None
+        name = self.layout.name(process, mapping, page, moment)
+        return name if name is not None and name[0] >= 0 else None
 
     def file_page(self, call: Call) -> PageName | None:
         """Return the file and page that a call is about, when it is asked.
@@ -301,6 +295,13 @@ class Oracle:
         if record is None or not 0 <= page < len(record.pages):
             return None
         return record.pages[page].file_page
+
+    def _is_shown_by(self, record: PinRecord, name: PageName, call: Call) -> bool:
+        """Whether a pin still is one of the page that the mapping shows."""
+        memory = self.layout.memories.get(name[0])
+        fate = self.detaches.fate(name, record.maker, call.asked, call.ended)
+        is_private = memory is not None and memory.is_private
+        return fate is Fate.ATTACHED and not is_private
 
     def _durable_values(
         self, file: int, page: int, word: int, cut: Call

@@ -33,34 +33,35 @@ def add_device_writes(log: WriteLog, history: History, pins: Pins) -> None:
     """Enter all writes of devices."""
     for record in pins.records:
         for page in record.pages:
-            if page.device_writes:
-                _through_pin(log, record, page)
+            if page.device_writes and page.name is not None:
+                _through_pin(log, record, page, page.name)
     for call, operation in history.asked(DeviceTransfer, DirectRead):
         _by_driver(log, call, operation)
 
 
-def _through_pin(log: WriteLog, record: PinRecord, page: PinnedPage) -> None:
+def _through_pin(
+    log: WriteLog, record: PinRecord, page: PinnedPage, name: PageName
+) -> None:
     calls = page.device_writes
     writes = [_write(record, page, call) for call in calls]
-    for name in page.names:
-        landed = [_landed(log, name, record.maker, write) for write in writes]
-        for i, call in enumerate(calls):
-            for word in _words(log, call):
-                write = landed[i]
-                if write is not None:
-                    later = (
-                        (calls[j], landed[j])
-                        for j in range(i + 1, len(calls))
-                        if word in _words(log, calls[j])
-                    )
-                    log.add(name, word, _superseded(call, write, later))
-                if not record.tracked:
-                    _leak_to_children(log, name, word, writes[i])
+    landed = [_landed(log, name, record.maker, write) for write in writes]
+    for i, call in enumerate(calls):
+        for word in _words(log, call):
+            write = landed[i]
+            if write is not None:
+                later = [
+                    (calls[j], landed[j])
+                    for j in range(i + 1, len(calls))
+                    if word in _words(log, calls[j])
+                ]
+                log.add(name, word, _superseded(call, write, later))
+            if not record.tracked:
+                _leak_to_children(log, name, word, writes[i])
 
 
 def _write(record: PinRecord, page: PinnedPage, call: Call) -> Write:
     operation = call.operation
-    is_allowed = record.tracked and record.write and len(page.names) == 1
+    is_allowed = record.tracked and record.write
     if isinstance(operation, DeviceWrite):
         end = device_write_end(page, call)
         is_certain = is_allowed and page.is_dirtied_after(call)
@@ -87,7 +88,9 @@ def _superseded(
     """
     for other, landed in later:
         if landed is not None and landed.is_certain and other.asked > call.ended:
-            return attrs.evolve(write, end=other.asked - 1, is_certain=False)
+            return attrs.evolve(
+                write, end=min(write.end, other.asked - 1), is_certain=False
+            )
     return write
 
 
@@ -129,8 +132,10 @@ def _by_driver(
     answer = call.result if isinstance(call.result, int) else 0
     for i in range(operation.pages):
         where = (operation.process, operation.mapping, operation.page + i)
-        names = log.layout.names(*where, call.asked, call.asked)
-        is_certain = call.succeeded and i < answer and len(names) == 1
+        name = log.layout.name(*where, call.asked)
+        if name is None:
+            continue
+        is_certain = call.succeeded and i < answer
         for word in range(log.words_per_page):
             if isinstance(operation, DirectRead):
                 write = _read_write(log, call, operation, i, word)
@@ -139,10 +144,9 @@ def _by_driver(
                 write = Write(call.asked, call.ended, values)
             if not is_certain:
                 write = Write(write.begin, write.end, write.values, False, write.copies)
-            for name in names:
-                landed = _landed(log, name, call, write)
-                if landed is not None:
-                    log.add(name, word, landed)
+            landed = _landed(log, name, call, write)
+            if landed is not None:
+                log.add(name, word, landed)
 
 
 def _read_write(

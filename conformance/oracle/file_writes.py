@@ -49,11 +49,10 @@ def _hole(call: Call, *, is_certain: bool = True) -> Write:
 
 def _store(log: WriteLog, call: Call, operation: Store) -> None:
     where = (operation.process, operation.mapping, operation.page)
-    names = log.layout.names(*where, call.asked, call.asked)
-    is_certain = call.succeeded and len(names) == 1
-    values = frozenset({operation.value})
-    for name in names:
-        write = Write(call.asked, call.ended, values, is_certain)
+    name = log.layout.name(*where, call.asked)
+    if name is not None:
+        values = frozenset({operation.value})
+        write = Write(call.asked, call.ended, values, call.succeeded)
         log.add(name, operation.word, write)
 
 
@@ -88,15 +87,14 @@ def _direct_write(log: WriteLog, call: Call, operation: DirectWrite) -> None:
         _extend(log, call, operation.file, first)
     for i in range(operation.pages):
         where = (operation.process, operation.mapping, operation.page + i)
-        sources = log.layout.names(*where, call.asked, call.asked)
+        source = log.layout.name(*where, call.asked)
         for word in range(log.words_per_page):
-            copies = tuple(Copy(name, word, call.asked, call.ended) for name in sources)
             write = Write(
                 call.asked,
                 call.ended,
-                frozenset() if copies else ANYTHING,
+                ANYTHING if source is None else frozenset(),
                 call.succeeded and i < written,
-                copies,
+                (Copy(source, word, call.asked, call.ended),) if source else (),
             )
             name = operation.file, operation.file_page + i
             log.add_to_file(name, word, write)

@@ -6,9 +6,8 @@ are memories of their own, with negative numbers, so that a word is always named
 `(memory, page, word)`.
 
 Interface:
-  * `Layout(history).find(process, mapping, begin, end)` gives the spans that the
-    name may stand for at some time between two moments: one, unless a fork ran
-    beside a munmap or an mmap of its parent.
+  * `Layout(history).find(process, mapping, moment)` gives the span that the name
+    stands for, `name(process, mapping, page, moment)` the page of the memory.
   * `Layout.memories` lists the memories that are not files.
 """
 
@@ -122,35 +121,36 @@ class Layout:
         self.spans: dict[tuple[int, int], list[Span]] = {}
         self.memories: dict[int, Memory] = {}
         """The memories that are not files, by number."""
+        self._forks: list[tuple[Call, int, int]] = []
         self._add(Span(0, 0, Memory(0, 0), 0, history.geometry.file_pages, True))
         kinds = (Mmap, Munmap, Mprotect, Mremap, Fork, Exit, Umount)
         for call, operation in history.asked(*kinds):
             if not call.refused:
                 self._apply(call, operation)
 
-    def find(
-        self, process: int, mapping: int, begin: Moment, end: Moment
-    ) -> list[Span]:
-        """Return the spans that the name may stand for from `begin` to `end`."""
-        return [
-            span
-            for span in self.spans.get((process, mapping), ())
-            if span.may_be_there(begin, end)
-        ]
+    def find(self, process: int, mapping: int, moment: Moment) -> Span | None:
+        """Return the span that the name stands for at a moment.
 
-    def names(
-        self, process: int, mapping: int, page: int, begin: Moment, end: Moment
-    ) -> tuple[PageName, ...]:
-        """Name the pages that a page of a mapping may be."""
-        found = (span.name(page) for span in self.find(process, mapping, begin, end))
-        return tuple(name for name in found if name is not None)
+        A name is free for the next as soon as its removal was asked for, so the
+        latest is meant. What was refused to be removed is there, without a name.
+        """
+        spans = self.spans.get((process, mapping), ())
+        return next((s for s in reversed(spans) if s.asked <= moment), None)
+
+    def name(
+        self, process: int, mapping: int, page: int, moment: Moment
+    ) -> PageName | None:
+        """Name the page that a page of a mapping is at a moment."""
+        span = self.find(process, mapping, moment)
+        return None if span is None else span.name(page)
 
     def _apply(self, call: Call, operation: Operation) -> None:
         match operation:
             case Mmap():
                 self._mmap(call, operation)
             case Munmap(process, mapping):
-                self._remove(call, self.find(process, mapping, call.asked, call.asked))
+                span = self.find(process, mapping, call.asked)
+                self._remove(call, (span,) if span else ())
             case Fork(process, child):
                 self._fork(call, process, child)
             case Exit(process):
@@ -181,43 +181,59 @@ class Layout:
             call.ended,
         )
         self._add(span)
+        for fork, process, child in self._forks:
+            if process == operation.process and fork.ended > call.asked:
+                self._inherit(span, fork, child, {}, is_certain=False)
 
     def _fork(self, call: Call, process: int, child: int) -> None:
+        self._forks.append((call, process, child))
         copies: dict[int, Memory] = {}
         for span in list(self._spans_at(call.asked, process)):
-            memory = span.memory
-            if memory.is_private:
-                memory = copies.get(memory.number) or self._memory(
-                    file=memory.file,
-                    is_private=True,
-                    parent=memory,
-                    begin=call.asked,
-                    end=call.ended,
-                )
-                copies[span.memory.number] = memory
-            copy = attrs.evolve(
-                span,
-                process=child,
-                memory=memory,
-                asked=call.asked,
-                answered=call.ended,
-                remove_asked=INFINITY,
-                remove_answered=INFINITY,
-                is_certain=span.answered < call.asked < span.remove_asked
-                and span.is_certain,
-                protections=list(span.protections),
-                moves=[],
+            is_certain = span.answered < call.asked < span.remove_asked
+            self._inherit(span, call, child, copies, is_certain=is_certain)
+
+    def _inherit(
+        self,
+        span: Span,
+        fork: Call,
+        child: int,
+        copies: dict[int, Memory],
+        *,
+        is_certain: bool,
+    ) -> None:
+        """Give a child what its parent has mapped."""
+        memory = span.memory
+        if memory.is_private:
+            memory = copies.get(memory.number) or self._memory(
+                file=memory.file,
+                is_private=True,
+                parent=memory,
+                begin=fork.asked,
+                end=fork.ended,
             )
-            self._add(copy)
+            copies[span.memory.number] = memory
+        copy = attrs.evolve(
+            span,
+            process=child,
+            memory=memory,
+            asked=max(fork.asked, span.asked),
+            answered=max(fork.ended, span.answered),
+            remove_asked=INFINITY,
+            remove_answered=INFINITY,
+            is_certain=is_certain and span.is_certain,
+            protections=list(span.protections),
+            moves=[],
+        )
+        self._add(copy)
 
     def _change(self, call: Call, operation: Mprotect | Mremap) -> None:
-        mapping = (operation.process, operation.mapping)
-        for span in self.find(*mapping, call.asked, call.asked):
-            if isinstance(operation, Mprotect):
-                change = (call.asked, call.ended, operation.writable)
-                span.protections.append(change)
-            else:
-                span.moves.append((call.asked, call.ended))
+        span = self.find(operation.process, operation.mapping, call.asked)
+        if span is None:
+            return
+        if isinstance(operation, Mprotect):
+            span.protections.append((call.asked, call.ended, operation.writable))
+        else:
+            span.moves.append((call.asked, call.ended))
 
     @staticmethod
     def _remove(call: Call, spans: Iterable[Span]) -> None:

@@ -32,7 +32,8 @@ class Outstanding:
             granted = len(record.pages) if record else 0
             for i in range(granted, operation.pages):
                 where = (operation.process, operation.mapping, operation.page + i)
-                for name in layout.names(*where, call.asked, call.asked):
+                name = layout.name(*where, call.asked)
+                if name is not None:
                     self._passing.setdefault(name, []).append(call)
 
     def count(self, name: PageName, moment: Moment) -> tuple[int, int]:
@@ -50,8 +51,4 @@ class Outstanding:
 
 
 def _is_certain(record: PinRecord, page: PinnedPage, moment: Moment) -> bool:
-    return (
-        record.is_certain
-        and len(page.names) == 1
-        and record.maker.ended < moment < page.put_asked
-    )
+    return record.is_certain and record.maker.ended < moment < page.put_asked

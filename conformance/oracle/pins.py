@@ -66,8 +66,8 @@ _DIRTYING = (
 class PinnedPage:
     """One page of a pin."""
 
-    names: tuple[PageName, ...]
-    """What it may be; one, unless the mapping itself is in doubt."""
+    name: PageName | None
+    """The memory and page; None: there is no such page (misuse)."""
     puts: list[Call] = attrs.field(factory=list[Call])
     """The calls that put it, refused ones excepted; more than one is misuse."""
     dirties: list[Call] = attrs.field(factory=list[Call])
@@ -77,10 +77,8 @@ class PinnedPage:
 
     @property
     def file_page(self) -> PageName | None:
-        """File and page; None: in doubt, or no page of a file."""
-        if len(self.names) == 1 and self.names[0][0] >= 0:
-            return self.names[0]
-        return None
+        """File and page; None: no page of a file."""
+        return self.name if self.name is not None and self.name[0] >= 0 else None
 
     @property
     def put_asked(self) -> Moment:
@@ -96,7 +94,7 @@ class PinnedPage:
         """Whether it was marked dirty after a device write, and not put before."""
         return any(
             mark.asked > write.ended
-            and (mark in self.puts or mark.ended < self.put_asked)
+            and (mark in self.puts[:1] or mark.ended < self.put_asked)
             for mark in self.dirties
         )
 
@@ -156,11 +154,10 @@ class Pins:
         count = operation.pages if granted is None else min(granted, operation.pages)
         pages = tuple(
             PinnedPage(
-                self._layout.names(
+                self._layout.name(
                     operation.process,
                     operation.mapping,
                     operation.page + i,
-                    call.asked,
                     call.asked,
                 )
             )
@@ -180,8 +177,8 @@ class Pins:
         self.records.append(record)
         self._latest[operation.pin] = self._by_call[call.index] = record
         for page in pages:
-            for name in page.names:
-                self._by_page.setdefault(name, []).append((record, page))
+            if page.name is not None:
+                self._by_page.setdefault(page.name, []).append((record, page))
 
     def _use(self, call: Call, operation: PinUser) -> None:
         record = self._latest.get(operation.pin)
@@ -196,14 +193,15 @@ class Pins:
 
 def _note(page: PinnedPage, call: Call, operation: PinUser) -> None:
     """Enter a call into the books of one page."""
-    is_rest = isinstance(operation, DeviceComplete | DeviceAbort)
-    if is_rest and page.puts:
+    is_end = isinstance(operation, DeviceComplete | DeviceAbort)
+    is_rest = isinstance(operation, PutUserPages) and operation.pages is None
+    if page.puts and (is_end or is_rest):
         return
     if isinstance(operation, DeviceWrite | DeviceComplete):
         page.device_writes.append(call)
     if isinstance(operation, _DIRTYING):
         page.dirties.append(call)
-    if is_rest or isinstance(operation, PutUserPage | PutUserPages | PutPage):
+    if is_end or isinstance(operation, PutUserPage | PutUserPages | PutPage):
         page.puts.append(call)
 
 

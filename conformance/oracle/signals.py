@@ -33,26 +33,25 @@ class Signals:
         """Whether a Load or Store may end in a signal."""
         operation = _access(call)
         begin, end = call.asked, call.ended
-        spans = self._layout.find(operation.process, operation.mapping, begin, begin)
+        span = self._layout.find(operation.process, operation.mapping, begin)
         return (
             self._is_tight
             or self._fails_from <= end
             or (_is_write(call) and self._full_from <= end)
-            or len(spans) != 1
-            or not spans[0].stays(begin, end)
-            or not 0 <= operation.page < spans[0].pages
-            or self._ends(spans[0], operation, begin, end) != {False}
-            or (_is_write(call) and False in spans[0].writabilities(begin, end))
+            or span is None
+            or span.name(operation.page) is None
+            or not span.stays(begin, end)
+            or self._ends(span, operation, begin, end) != {False}
+            or (_is_write(call) and False in span.writabilities(begin, end))
         )
 
     def must(self, call: Call) -> bool:
         """Whether a Load or Store cannot end otherwise than in a signal."""
         operation = _access(call)
         begin, end = call.asked, call.ended
-        spans = self._layout.find(operation.process, operation.mapping, begin, begin)
-        if len(spans) != 1 or not 0 <= operation.page < spans[0].pages:
+        span = self._layout.find(operation.process, operation.mapping, begin)
+        if span is None or span.name(operation.page) is None:
             return False
-        (span,) = spans
         is_barred = _is_write(call) and span.writabilities(begin, end) == {False}
         is_beyond = self._ends(span, operation, begin, end) == {True}
         return is_barred or (is_beyond and not span.memory.is_private)

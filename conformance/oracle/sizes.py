@@ -5,7 +5,7 @@ DirectWrite): it is the last one set, or where the furthest extension after it e
 
 Interface:
   * `Sizes(history).during(file, begin, end)` gives the admissible sizes, in words;
-    with `without=index`, as if that call had not extended the file.
+    with `without=index`, as if that call had not changed it.
 """
 
 import attrs
@@ -51,16 +51,17 @@ class Sizes:
         changes = self._files.get(file)
         if changes is None:
             return frozenset({0})
+        sets = [s for s in changes.sets if s.begin <= end and s.call != without]
         latest = max(
-            (s.begin for s in changes.sets if s.is_certain and s.end < begin),
+            (s.begin for s in sets if s.is_certain and s.end < begin),
             default=-1,
         )
         extensions = [
             x for x in changes.extensions if x.begin <= end and x.call != without
         ]
         admissible: set[int] = set()
-        for change in changes.sets:
-            if change.begin <= end and change.end >= latest:
+        for change in sets:
+            if change.end >= latest:
                 admissible |= _extended(change, extensions, begin)
         return frozenset(admissible or {0})
 

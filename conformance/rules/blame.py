@@ -1,0 +1,175 @@
+"""Whose rule a wrong word is.
+
+The catalogue has no rule of the form "data is right". A wrong word belongs to the
+rule whose breach explains it, told from where it was read and who wrote it last, so
+that no loss is nobody's. The owner reports it; another rule may report it too, where
+it can tell more.
+
+Interface:
+  * `last_writer(oracle, reader, name, word, admissible)`: the call that wrote what
+    should have been seen, and its kind: "cpu", "device", "write" or "other".
+  * `owner_of(oracle, reader, name, kind, seen)`: the id of the owning rule, one of
+    `OWNERS`.
+"""
+
+from collections.abc import Iterable
+
+from conformance.interface import (
+    HOLE,
+    UNREADABLE,
+    DeviceComplete,
+    DeviceRead,
+    DeviceTransfer,
+    DeviceWrite,
+    DirectRead,
+    DirectWrite,
+    Feature,
+    Operation,
+    PowerCut,
+    PunchHole,
+    Store,
+    Truncate,
+    Write,
+)
+from conformance.oracle.admissible import Oracle
+from conformance.oracle.history import Call
+from conformance.oracle.layout import PageName
+
+_IN_MEMORY = {
+    "cpu": "MKW-EVERY",
+    "device": "DRT-AFTER",
+    "write": "WB-LOCK",
+    "other": "MKW-RANGE",
+}
+_ON_DISK = {
+    "cpu": "WB-PTEDIRTY",
+    "device": "DRT-FSYNC",
+    "write": "WB-SINGLE",
+    "other": "MKW-RANGE",
+}
+_STALE_PIN = "WB-RECLAIM"
+"""A device that does not see what the page holds: the page was taken from its pin."""
+_UNFLUSHED = "DRT-FLUSH"
+
+OWNERS = frozenset(
+    {
+        *_IN_MEMORY.values(),
+        *_ON_DISK.values(),
+        "BNC-KEEPDIRTY",
+        "STB-PINNED",
+        "STB-CPU",
+        _STALE_PIN,
+        _UNFLUSHED,
+    }
+)
+"""The rules that own losses; each of them yields from `found_losses`."""
+
+
+def last_writer(
+    oracle: Oracle,
+    reader: Call,
+    name: PageName,
+    word: int | None,
+    admissible: frozenset[int],
+) -> tuple[Call | None, str]:
+    """Return the last call that wrote one of the values that should be seen."""
+    for call in reversed(oracle.history.calls):
+        kind = _KINDS.get(type(call.operation))
+        is_early = call.was_asked and call.asked < reader.ended and not call.refused
+        if kind is None or not is_early or name not in _written(oracle, call):
+            continue
+        is_word = getattr(call.operation, "word", word) == word
+        value = getattr(call.operation, "value", _IMPLIED.get(type(call.operation)))
+        if is_word and (value is None or value in admissible):
+            return call, kind
+    return None, "other"
+
+
+def owner_of(
+    oracle: Oracle, reader: Call, name: PageName, *, kind: str, seen: int | None
+) -> str:
+    """Return the rule that has to report a wrong word, or size (kind "other")."""
+    is_pinned = kind == "device" or _was_pinned(oracle, reader, name)
+    if isinstance(reader.operation, DeviceRead):
+        return _STALE_PIN
+    if seen == UNREADABLE:
+        return "STB-PINNED" if is_pinned else "STB-CPU"
+    if not isinstance(reader.operation, PowerCut):
+        return _IN_MEMORY[kind]
+    return _owner_on_disk(oracle, reader, name, kind)
+
+
+def _owner_on_disk(oracle: Oracle, reader: Call, name: PageName, kind: str) -> str:
+    if kind != "other" and Feature.VOLATILE_CACHE in oracle.history.features:
+        return _UNFLUSHED
+    if kind == "device" and _was_pinned(oracle, reader, name):
+        return "BNC-KEEPDIRTY"
+    return _ON_DISK[kind]
+
+
+def _was_pinned(oracle: Oracle, reader: Call, name: PageName) -> bool:
+    """Whether the page had a pin for writing when it was read."""
+    return any(
+        record.write
+        and name == page.name
+        and record.maker.asked < reader.ended
+        and page.put_ended > reader.asked
+        for record in oracle.pins
+        for page in record.pages
+    )
+
+
+_KINDS: dict[type[Operation], str] = {
+    Store: "cpu",
+    DeviceWrite: "device",
+    DeviceComplete: "device",
+    DeviceTransfer: "device",
+    DirectRead: "device",
+    Write: "write",
+    DirectWrite: "write",
+    Truncate: "other",
+    PunchHole: "other",
+}
+
+_IMPLIED: dict[type[Operation], int] = {Truncate: HOLE, PunchHole: HOLE}
+
+
+def _written(oracle: Oracle, call: Call) -> Iterable[PageName]:
+    """Return the pages that a call may have written."""
+    operation = call.operation
+    match operation:
+        case Store() | DeviceTransfer() | DirectRead():
+            where, count = (operation.process, operation.mapping), _pages(operation)
+            return {
+                name
+                for page in range(operation.page, operation.page + count)
+                if (name := oracle.layout.name(*where, page, call.asked)) is not None
+            }
+        case DeviceWrite() | DeviceComplete():
+            record = oracle.pin_of(call)
+            pages = () if record is None else record.pages
+            if isinstance(operation, DeviceWrite):
+                pages = pages[operation.page : operation.page + 1]
+            return {page.name for page in pages if page.name is not None}
+        case _:
+            return _written_by_file(oracle, operation)
+
+
+def _written_by_file(oracle: Oracle, operation: Operation) -> Iterable[PageName]:
+    match operation:
+        case Write(file, page):
+            first, count = page, 1
+        case DirectWrite(file=file, file_page=first, pages=count):
+            pass
+        case PunchHole(file, first, count):
+            pass
+        case Truncate(file, words):
+            first = words // oracle.words_per_page
+            count = max(oracle.history.geometry.file_pages - first, 1)
+        case _:
+            return ()
+    return tuple((file, first + i) for i in range(count))
+
+
+def _pages(operation: Store | DeviceTransfer | DirectRead) -> int:
+    return 1 if isinstance(operation, Store) else operation.pages

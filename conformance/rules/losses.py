@@ -1,0 +1,177 @@
+"""Words that show what no correct stack can show, and which rule owns each.
+
+Interface:
+  * `losses_of(oracle)`: all losses of a history, found once.
+  * A `Loss` has an owner, the rule that must report it; see `blame.py`.
+
+Programs of misuse are not looked at: there, anything may be lost.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import attrs
+
+from conformance.interface import (
+    TORN,
+    UNREADABLE,
+    DeviceRead,
+    Load,
+    PowerCut,
+    PowerCutImage,
+    Read,
+)
+from conformance.oracle.admissible import DurableFile, Oracle
+from conformance.oracle.history import Call
+from conformance.oracle.layout import PageName
+from conformance.rules.blame import last_writer, owner_of
+
+
+@attrs.frozen
+class Loss:
+    """A word, or a size, that was shown wrongly."""
+
+    call: Call
+    """What showed it: a Load, Read, DeviceRead or PowerCut."""
+    file: int
+    page: int
+    word: int | None
+    """None: it is the size, or the file, that is wrong."""
+    seen: int | None
+    """None: the word is not there."""
+    admissible: frozenset[int]
+    writer: Call | None
+    """The last call that wrote what should have been seen."""
+    owner: str
+    """Id of the rule that reports it."""
+    sentence: str
+
+
+@attrs.frozen
+class Losses:
+    """The losses of one history."""
+
+    in_memory: tuple[Loss, ...]
+    on_disk: tuple[Loss, ...]
+
+
+@lru_cache(maxsize=4)
+def losses_of(oracle: Oracle) -> Losses:
+    """Return all losses of a history."""
+    if oracle.history.program.misuse:
+        return Losses((), ())
+    return Losses(tuple(_in_memory(oracle)), tuple(_on_disk(oracle)))
+
+
+def _in_memory(oracle: Oracle) -> Iterator[Loss]:
+    for call, operation in oracle.history.asked(Load, Read, DeviceRead):
+        if not call.succeeded:
+            continue
+        if isinstance(operation, Read):
+            yield from _read(oracle, call, operation)
+        else:
+            yield from _word_read(oracle, call, operation)
+
+
+def _read(oracle: Oracle, call: Call, operation: Read) -> Iterator[Loss]:
+    values = oracle.read_values(call)
+    answer = call.result
+    assert isinstance(answer, tuple)
+    if values is None or values.admits(answer):
+        return
+    name = operation.file, operation.page
+    if len(answer) not in values.lengths:
+        wanted = _listed(values.lengths)
+        sentence = f"{_page(name)} has {len(answer)} word(s) (should be {wanted})"
+        yield _wrong_size(oracle, call, name, sentence)
+    for word, (seen, allowed) in enumerate(zip(answer, values.words, strict=False)):
+        if seen not in allowed:
+            yield _wrong_word(oracle, call, name, word, seen, allowed)
+
+
+def _word_read(oracle: Oracle, call: Call, operation: Load | DeviceRead) -> Iterator[Loss]:
+    name, seen = oracle.file_page(call), call.result
+    assert isinstance(seen, int)
+    if name is None:
+        return
+    if isinstance(operation, Load):
+        values = oracle.load_values(call)
+    else:
+        values = oracle.device_read_values(call)
+    if values is not None and seen not in values:
+        yield _wrong_word(oracle, call, name, operation.word, seen, values)
+
+
+def _on_disk(oracle: Oracle) -> Iterator[Loss]:
+    for cut, _ in oracle.history.asked(PowerCut):
+        if not cut.succeeded:
+            continue
+        image = cut.result
+        assert isinstance(image, PowerCutImage)
+        for file in sorted({0, *image.files, *_created(oracle)}):
+            durable = oracle.durable(file, cut)
+            if durable is not None:
+                yield from _in_file(oracle, cut, file, durable)
+
+
+def _created(oracle: Oracle) -> Iterator[int]:
+    for call in oracle.history.calls:
+        if call.operation.name == "create" and call.succeeded:
+            yield getattr(call.operation, "file")  # noqa: B009 - its name says it
+
+
+def _in_file(
+    oracle: Oracle, cut: Call, file: int, durable: DurableFile
+) -> Iterator[Loss]:
+    assert isinstance(cut.result, PowerCutImage)
+    image = cut.result.files.get(file)
+    if image is None:
+        if not durable.may_be_missing:
+            sentence = f"file {file} is missing after a power cut (should be there)"
+            yield _wrong_size(oracle, cut, (file, 0), sentence)
+        return
+    size = len(image.words)
+    if not durable.min_words <= size <= durable.max_words:
+        name = file, size // oracle.words_per_page
+        wanted = f"{durable.min_words} to {durable.max_words}"
+        sentence = (
+            f"file {file} has {size} word(s) after a power cut (should be {wanted})"
+        )
+        yield _wrong_size(oracle, cut, name, sentence)
+    for position, (seen, allowed) in enumerate(
+        zip(image.words, durable.words, strict=False)
+    ):
+        if seen not in allowed:
+            page, word = divmod(position, oracle.words_per_page)
+            yield _wrong_word(oracle, cut, (file, page), word, seen, allowed)
+
+
+def _wrong_word(
+    oracle: Oracle,
+    call: Call,
+    name: PageName,
+    word: int,
+    seen: int,
+    allowed: frozenset[int],
+) -> Loss:
+    writer, kind = last_writer(oracle, call, name, word, allowed)
+    owner = owner_of(oracle, call, name, kind=kind, seen=seen)
+    shown = {TORN: "torn", UNREADABLE: "unreadable"}.get(seen, str(seen))
+    when = " after a power cut" if isinstance(call.operation, PowerCut) else ""
+    sentence = (
+        f"word {word} of {_page(name)} is {shown}{when} (should be {_listed(allowed)})"
+    )
+    return Loss(call, *name, word, seen, allowed, writer, owner, sentence)
+
+
+def _wrong_size(oracle: Oracle, call: Call, name: PageName, sentence: str) -> Loss:
+    owner = owner_of(oracle, call, name, kind="other", seen=None)
+    return Loss(call, *name, None, None, frozenset(), None, owner, sentence)
+
+
+def _page(name: PageName) -> str:
+    return f"page {name[1]} of file {name[0]}"
+
+
+def _listed(values: frozenset[int]) -> str:
+    return " or ".join(map(str, sorted(values)))

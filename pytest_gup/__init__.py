@@ -1,0 +1,1 @@
+"""The pytest plugin: `pytest --gup-impl=mymodule` checks an implementation."""

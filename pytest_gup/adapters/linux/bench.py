@@ -1,0 +1,244 @@
+"""What the parts of a stack share: processes, addresses, calls in progress.
+
+Interface:
+  * `Bench.begin` starts a call of the program and returns what the engine asks for
+    its state; `Bench.shell` is the process for calls that name no process.
+  * `Bench.address` says where a page of a mapping is.
+  * `refusal` makes an errno an outcome of the contract.
+
+When is a call blocked? When its thread sleeps where only somebody else can wake it,
+while something that is held can be the reason, and nothing moves for a while: not
+the thread, not the disk. The while is `Bench.still_seconds`; it is longer where the
+machine is slow. A call that sleeps though nothing is held is *running*: it will
+answer, and if it never does, the bound of the engine makes the program
+inconclusive.
+"""
+
+import errno
+import statistics
+import time
+from collections.abc import Callable
+
+import attrs
+
+from conformance.interface import (
+    TORN,
+    Blocked,
+    Done,
+    Errno,
+    Geometry,
+    KernelError,
+    Running,
+    Signal,
+    SignalName,
+)
+from pytest_gup.adapters.linux.calls import Process, Task
+from pytest_gup.adapters.linux.filesystems import Filesystem
+from pytest_gup.adapters.linux.lab import Lab
+
+CallState = Running | Blocked | Done
+Answered = Callable[[object], object]
+
+STILL_SECONDS = 0.02
+"""How long nothing may move before a sleeping call is said to be blocked."""
+STILL_ROUND_TRIPS = 200
+"""The same in round trips to a worker, for a slow machine."""
+FIRST_ADDRESS = 0x100000000000
+MAPPING_BYTES_MAX = 1 << 24
+"""Addresses that a mapping may take, at most."""
+
+
+class UnexpectedError(Exception):
+    """The kernel answered with something for which the contract has no word."""
+
+
+@attrs.frozen
+class Mapping:
+    """A mapping of a process."""
+
+    address: int
+    pages: int
+    file: int | None
+    """None: anonymous memory."""
+
+
+@attrs.define(eq=False)
+class Pin:
+    """Pages that a device holds."""
+
+    name: str
+    """File of the device, or of the ring, through which they are held."""
+    task: Task | None
+    """The read or write that is answered when they are put; None: a ring's."""
+    process: int
+    pages: int = 0
+
+
+@attrs.define(eq=False)
+class Bench:
+    """The state of one stack that is not the kernel's."""
+
+    lab: Lab
+    filesystem: Filesystem
+    path: str
+    """Where the filesystem is mounted."""
+    geometry: Geometry
+    shell: Process
+    processes: dict[int, Process]
+    mappings: dict[tuple[int, int], Mapping] = attrs.field(
+        factory=dict[tuple[int, int], Mapping]
+    )
+    files: dict[int, int] = attrs.field(factory=dict[int, int])
+    """Descriptor of each file, in the shell."""
+    pins: dict[int, Pin] = attrs.field(factory=dict[int, Pin])
+    tasks: list[Task] = attrs.field(factory=list[Task])
+    """Calls that have not answered."""
+    hold_point: str | None = None
+    is_frozen: bool = False
+    moment: int = 0
+    """Counts the operations: what was seen before the last one is old."""
+    still_seconds: float = STILL_SECONDS
+    last_address: int = FIRST_ADDRESS
+    last_mtime: int = 0
+
+    def measure_pace(self) -> None:
+        """Find out how fast this machine is."""
+        trips = []
+        for _ in range(9):
+            begin = time.monotonic()
+            self.shell.ask("getpid")
+            trips.append(time.monotonic() - begin)
+        slow = statistics.median(trips) * STILL_ROUND_TRIPS
+        self.still_seconds = max(STILL_SECONDS, slow)
+
+    def file_name(self, file: int) -> str:
+        """Return the path of a file."""
+        return f"{self.path}/file-{file}"
+
+    def fresh_address(self) -> int:
+        """Return an address that nothing has been mapped at."""
+        self.last_address += MAPPING_BYTES_MAX
+        return self.last_address
+
+    def address(self, process: int, mapping: int, page: int, word: int = 0) -> int:
+        """Return where a word of a mapping is."""
+        size = self.geometry.page_size_bytes
+        start = self.mappings[process, mapping].address
+        return start + page * size + word * self.geometry.word_size_bytes
+
+    def begin(
+        self,
+        process: Process,
+        name: str,
+        *arguments: object,
+        then: Answered = lambda _: None,
+        give: tuple[int, ...] = (),
+    ) -> "Call":
+        """Start a call in a thread of a process."""
+        self.moment += 1
+        task = process.start(name, *arguments, give=give)
+        self.tasks.append(task)
+        return Call(self, task, then)
+
+    def can_block(self, task: Task) -> bool:
+        """Whether something is held for which a call might wait."""
+        self.tasks = [one for one in self.tasks if one.answer(0) is None]
+        others = any(one is not task for one in self.tasks)
+        return others or self.is_frozen or self.hold_point is not None
+
+    def disk_is_busy(self) -> bool:
+        """Whether the disk is working on requests that are not held."""
+        if not self.filesystem.make or self.hold_point == "before_capture":
+            return False
+        (held,) = self.lab.disk.order("held")
+        return self.lab.requests_at_disk() != held
+
+
+@attrs.define(eq=False)
+class Watch:
+    """Tells a call that sleeps for good from one that is on its way."""
+
+    bench: Bench
+    task: Task
+    seen: tuple[object, ...] = ()
+    since: float = 0.0
+
+    def verdict(self) -> Running | Blocked:
+        """Look at a call that has not answered."""
+        point = self.task.wait_point()
+        if point is None or not self.bench.can_block(self.task):
+            self.seen = ()
+            return Running()
+        seen = (point, self.task.switches(), self.bench.moment)
+        now = time.monotonic()
+        if seen != self.seen or self.bench.disk_is_busy():
+            self.seen, self.since = seen, now
+        if now - self.since < self.bench.still_seconds:
+            return Running()
+        return Blocked(point)
+
+
+@attrs.define(eq=False)
+class Call:
+    """A call of the program, on its way."""
+
+    bench: Bench
+    task: Task
+    then: Answered
+    """Makes the result of the contract of the result of the task."""
+    watch: Watch = attrs.field(init=False)
+    done: Done | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.watch = Watch(self.bench, self.task)
+
+    def state(self) -> CallState:
+        """Tell how far it is."""
+        if self.done is None:
+            answer = self.task.answer(0)
+            if answer is None:
+                return self.watch.verdict()
+            self.bench.moment += 1
+            self.done = outcome(answer, self.then)
+        return self.done
+
+
+def outcome(answer: tuple[object, int], then: Answered) -> Done:
+    """Make an answer of a worker an answer of the contract."""
+    result, error = answer
+    try:
+        return Done(refuse(error) if error else then(result))
+    except (KernelError, Signal, UnexpectedError) as refused:
+        return Done(error=refused)
+
+
+def refuse(error: int) -> None:
+    """Raise what an errno means."""
+    raise refusal(error)
+
+
+def refusal(error: int) -> Exception:
+    """Return what an errno means to the contract."""
+    name = errno.errorcode.get(error, str(error))
+    if name in Errno.__members__:
+        return KernelError(Errno[name])
+    return UnexpectedError(f"the kernel answered {name}")
+
+
+def stamp(content: bytes) -> int:
+    """Return the stamp of a word."""
+    first = content[:1]
+    return first[0] if content.count(first) == len(content) else TORN
+
+
+def stamps(content: bytes, word_size: int) -> tuple[int, ...]:
+    """Return the stamps of the words that are there; a last part counts as one."""
+    return tuple(
+        stamp(content[at : at + word_size]) for at in range(0, len(content), word_size)
+    )
+
+
+def raise_signal(number: int) -> None:
+    """Raise the signal that an access ended in."""
+    names = {7: SignalName.SIGBUS, 11: SignalName.SIGSEGV}
+    raise Signal(names[number])

@@ -1,0 +1,86 @@
+"""The DMA device: a FUSE server whose answers are device writes.
+
+A process that reads from one of its files into a buffer has the kernel pin the
+pages of the buffer and keep them pinned until this server answers. The answer is
+the device write: the kernel copies it into the pinned pages past all page tables,
+marks them dirty and puts them. A process that writes to one of its files has the
+pages of its buffer pinned for reading.
+
+Each pin uses a file name of its own. A request that comes after the pin of its
+file was answered (the rest of a range of which only a part could be pinned) is
+refused at once, so it grants nothing.
+
+Orders:
+  * `taken, name`: bytes that are pinned for this name; None if nothing is.
+  * `complete, name, stamp`: the device fills the pages and puts them.
+  * `abort, name`: the device gives up; `abort_all`: on every pin.
+"""
+
+import errno
+
+import attrs
+
+from pytest_gup.adapters.linux import wire
+from pytest_gup.adapters.linux.fuse import Opcode, Request
+from pytest_gup.adapters.linux.server import Actor
+
+
+@attrs.define(eq=False)
+class Device(Actor):
+    """A device that keeps what it was given until it is told to be done."""
+
+    pins: dict[int, Request] = attrs.field(factory=dict[int, Request])
+    """The request of each node that is taken and not answered."""
+    done: set[int] = attrs.field(factory=set[int])
+    """Nodes whose pin was put."""
+
+    def read(self, request: Request) -> None:
+        """Take a pin for device writes."""
+        self._keep(request)
+
+    def write(self, request: Request) -> None:
+        """Take a pin for device reads."""
+        self._keep(request)
+
+    def order(
+        self, message: wire.Message, descriptors: list[int]
+    ) -> tuple[wire.Message, tuple[int, ...]]:
+        """Carry out one order."""
+        match message:
+            case ("taken", str(name)):
+                request = self.pins.get(self.names.get(name, -1))
+                return (None if request is None else request.transfer()[1],), ()
+            case ("complete", str(name), int(stamp)):
+                self._complete(self._put(name), stamp)
+            case ("abort", str(name)):
+                self.connection.refuse(self._put(name), errno.EIO)
+            case ("abort_all",):
+                self.release_all()
+            case _:
+                raise AssertionError(f"the device has no order {message!r}")
+        return (), ()
+
+    def release_all(self) -> None:
+        """Give up on every pin."""
+        pins, self.pins = self.pins, {}
+        self.done |= set(pins)
+        for request in pins.values():
+            self.connection.refuse(request, errno.EIO)
+
+    def _keep(self, request: Request) -> None:
+        if request.node in self.done or request.node in self.pins:
+            self.connection.refuse(request, errno.EIO)
+        else:
+            self.pins[request.node] = request
+
+    def _put(self, name: str) -> Request:
+        node = self.names[name]
+        self.done.add(node)
+        return self.pins.pop(node)
+
+    def _complete(self, request: Request, stamp: int) -> None:
+        _, size = request.transfer()
+        if request.opcode == Opcode.WRITE:
+            self.connection.answer(request, size.to_bytes(8, "little"))
+        else:
+            self.connection.answer(request, bytes([stamp]) * size)

@@ -1,0 +1,94 @@
+"""System calls that Python's standard library does not have.
+
+Interface:
+  * `call(name, *arguments)` calls a function of the C library and raises OSError
+    where it answers -1. Arguments are integers, bytes or None.
+  * `mount`, `unmount`, `leave_mount_namespace`, `lock_memory`, `die_with_parent`
+    are what their names say.
+"""
+
+import ctypes
+import os
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+CLONE_NEWNS = 0x20000
+MCL_CURRENT = 1
+MCL_FUTURE = 2
+PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+PR_SET_IO_FLUSHER = 57
+
+Argument = int | bytes | None
+
+
+def call(name: str, *arguments: Argument) -> int:
+    """Call a function of the C library with integers and byte strings.
+
+    Raises:
+        OSError: it answered -1.
+    """
+    function = LIBC[name]
+    function.restype = ctypes.c_long
+    answer: int = function(*[_widened(argument) for argument in arguments])
+    if answer == -1:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+    return answer
+
+
+def mount(source: str, target: str, fstype: str, flags: int = 0, options: str = "") -> None:
+    """Mount a filesystem."""
+    try:
+        call(
+            "mount",
+            source.encode(),
+            target.encode(),
+            fstype.encode(),
+            flags,
+            options.encode(),
+        )
+    except OSError as error:
+        error.strerror = f"mounting {fstype} at {target} failed: {error.strerror}"
+        raise
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """Unmount what is mounted at `target`."""
+    call("umount2", target.encode(), flags)
+
+
+def leave_mount_namespace() -> None:
+    """Give this process mounts of its own, which nobody else sees."""
+    call("unshare", CLONE_NEWNS)
+    call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+
+
+def lock_memory(*, future: bool) -> None:
+    """Keep the memory of this process from being paged out."""
+    call("mlockall", MCL_CURRENT | (MCL_FUTURE if future else 0))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask for a signal when the parent process ends."""
+    call("prctl", PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
+
+
+def name_process(name: str) -> None:
+    """Give this process a name that `ps` shows; 15 characters."""
+    call("prctl", PR_SET_NAME, name.encode()[:15] + b"\0", 0, 0, 0)
+
+
+def become_io_flusher() -> None:
+    """Tell memory reclaim that block writes depend on this process."""
+    call("prctl", PR_SET_IO_FLUSHER, 1, 0, 0, 0)
+
+
+def _widened(argument: Argument) -> ctypes.c_long | bytes | None:
+    return ctypes.c_long(argument) if isinstance(argument, int) else argument

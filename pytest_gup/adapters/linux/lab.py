@@ -1,0 +1,140 @@
+"""The lab as the process that runs the tests sees it.
+
+One lab serves a whole run, started at the first boot: servers, folder and images are
+made once. It ends with the process, in whatever way that ends.
+
+Interface:
+  * `the_lab` starts the lab of this process, or returns it.
+  * `Lab.boot`, `spawn`, `fork`, `power_cut`, `unboot` are orders to the keeper.
+  * `Lab.disk` and `Lab.device` take the orders of their servers;
+    `Lab.requests_at_disk` counts what is queued or taken there, unanswered.
+"""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+
+from pytest_gup.adapters.linux import wire
+from pytest_gup.adapters.linux.calls import Process
+from pytest_gup.adapters.linux.master import Master
+from pytest_gup.adapters.linux.runfolder import CONNECTIONS
+
+CLOSE_SECONDS = 60.0
+THREADS = 24
+"""Threads of a process: each outstanding pin and each blocked call takes one."""
+SOURCE = Path(__file__).resolve().parents[3]
+START = (
+    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "from pytest_gup.adapters.linux.keeper import main; main(int(sys.argv[2]))"
+)
+
+
+@attrs.define(eq=False)
+class Lab:
+    """The lab, at the master's end."""
+
+    owner: int
+    """Process that started it; a fork of that process needs its own."""
+    keeper: Master
+    process: "subprocess.Popen[bytes]"
+    disk: Master
+    device: Master
+    waiting_at_disk: Path
+    """Where the kernel tells how many requests the disk has not answered."""
+    folder: str
+
+    @classmethod
+    def start(cls) -> "Lab":
+        """Start a keeper, and with it everything else.
+
+        Raises:
+            OSError: something that is needed is missing.
+        """
+        here, there = wire.pair()
+        command = [sys.executable, "-c", START, str(SOURCE), str(there.fileno())]
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            command, pass_fds=[there.fileno()], start_new_session=True
+        )
+        there.close()
+        message, descriptors = wire.receive_with_descriptors(here)
+        if message is None or message[0] != "done":
+            process.wait()
+            raise OSError(f"the lab did not start: {message and message[-1]}")
+        disk, device = (Master(socket.socket(fileno=one)) for one in descriptors)
+        folder, (connection, _) = message[1]  # type: ignore[misc]
+        seen = Path("/proc", str(process.pid), "root", *CONNECTIONS.parts[1:])
+        waiting = seen / str(connection) / "waiting"
+        return cls(
+            os.getpid(), Master(here), process, disk, device, waiting, str(folder)
+        )
+
+    def boot(self, name: str, file_bytes: int, *, stable_writes: bool) -> str:
+        """Mount a fresh filesystem with file 0; answer where."""
+        answer, _ = self._order("boot", name, file_bytes, stable_writes)
+        return str(answer)
+
+    def spawn(self) -> Process:
+        """Start a process."""
+        _, descriptors = self._order("spawn", THREADS)
+        return Process.join(descriptors)
+
+    def adopt(self, pid: int) -> None:
+        """Have a process that a worker has forked end with the others."""
+        self._order("adopt", pid)
+
+    def power_cut(self) -> dict[str, tuple[int, list[bytes | None]]]:
+        """Read all files on a copy of the disk."""
+        answer, _ = self._order("power_cut")
+        assert isinstance(answer, dict), f"a power cut answered {answer!r}"
+        return answer
+
+    def unboot(self) -> None:
+        """Take down what was booted and spawned."""
+        self._order("unboot")
+
+    def requests_at_disk(self) -> int:
+        """Count the requests that the disk has not answered."""
+        return int(self.waiting_at_disk.read_text())
+
+    def close(self) -> None:
+        """End the lab, and wait until nothing of it is left."""
+        if self.owner != os.getpid():
+            return
+        for master in (self.keeper, self.disk, self.device):
+            master.end.close()
+        self.process.wait(CLOSE_SECONDS)
+
+    def _order(self, *message: object) -> tuple[object, list[int]]:
+        answer, descriptors = self.keeper.exchange(message)
+        match answer:
+            case ("done", result):
+                return result, descriptors
+            case ("failed", int(error), str(text)):
+                raise OSError(error, text)
+            case _:
+                raise OSError(f"the keeper failed: {answer!r}")
+
+
+_labs: dict[int, Lab] = {}
+"""The lab of this process; a key of another process is what a fork inherited."""
+
+
+def the_lab() -> Lab:
+    """Return the lab of this process; start it if need be."""
+    lab = _labs.get(os.getpid())
+    if lab is None:
+        lab = _labs[os.getpid()] = Lab.start()
+        atexit.register(close_lab)
+    return lab
+
+
+def close_lab() -> None:
+    """End the lab of this process, if it has one."""
+    lab = _labs.pop(os.getpid(), None)
+    if lab is not None:
+        lab.close()

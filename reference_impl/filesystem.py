@@ -1,0 +1,392 @@
+"""The filesystem: page_mkwrite, bringing pages in, and where their data goes.
+
+Every write access to a clean page begins with page_mkwrite: only there can the
+filesystem make sure that the page can be written back later. Its order is lock,
+revalidate, wait for stable, wait for thaw, prepare; each wait drops the lock and
+begins anew, so that at the end all conditions hold under one hold of it.
+
+Interface:
+  * `page_mkwrite` returns with the page locked and ready to be dirtied, or says
+    that the fault must be retried; `end_pagefault` follows when it is dirty.
+  * `prepare_dirty` is its last part, which writeback calls again for each bounce
+    write of a pinned page.
+  * `find_page` looks a page up, bringing it in if need be, with a reference.
+  * `orphan` takes a page from its file.
+  * `map_block`, `data_landed` and `data_lost` are the life of a block write.
+"""
+
+from collections.abc import Callable
+
+import attrs
+
+from conformance.interface import (
+    Errno,
+    Event,
+    Feature,
+    Geometry,
+    KernelError,
+    Setup,
+    Step,
+)
+from conformance.interface.events import PageMkwriteCalled, PageMkwriteReturned
+from reference_impl.blockdev import Disk, Words
+from reference_impl.inode import Extent, Inode
+from reference_impl.memory import Memory, Page
+from reference_impl.pagecache import AddressSpace, PageCache
+from reference_impl.space import Journal, Space
+from reference_impl.stepping import SPACE, Stepped, flags_of, wait_until, words_of
+
+
+@attrs.frozen
+class Traits:
+    """What kind of filesystem it is."""
+
+    has_checksums: bool
+    has_encryption: bool
+    is_copy_on_write: bool
+    is_tracked: bool
+    """Its pages are written back; false for tmpfs."""
+    needs_stable_pages: bool
+    """Content must not change while the disk may look at it."""
+
+    @classmethod
+    def of(cls, setup: Setup) -> "Traits":
+        """Read the kind of filesystem from the setup."""
+        checksums = setup.has(Feature.CHECKSUMS)
+        stable = (Feature.CHECKSUMS, Feature.PARITY, Feature.STABLE_WRITES)
+        return cls(
+            has_checksums=checksums,
+            has_encryption=setup.has(Feature.ENCRYPTION),
+            is_copy_on_write=checksums or setup.has(Feature.COPY_ON_WRITE),
+            is_tracked=not setup.has(Feature.NO_DIRTY_TRACKING),
+            needs_stable_pages=any(setup.has(feature) for feature in stable),
+        )
+
+
+@attrs.define(eq=False)
+class Gate:
+    """Lets writers in until the filesystem comes to rest."""
+
+    is_closed: bool = False
+    is_frozen: bool = False
+    """It has come to rest: no writeback starts."""
+    writers: int = 0
+    """Write accesses that have begun and not ended."""
+
+    def is_open(self) -> bool:
+        """Whether a write access may begin."""
+        return not self.is_closed
+
+    def is_thawed(self) -> bool:
+        """Whether writeback may start."""
+        return not self.is_frozen
+
+    def is_idle(self) -> bool:
+        """Whether no write access is in progress."""
+        return self.writers == 0
+
+    def enter(self) -> Stepped[None]:
+        """Begin a write access, waiting until the filesystem is thawed."""
+        yield from wait_until("thaw", self.is_open)
+        self.writers += 1
+
+    def leave(self) -> None:
+        """End a write access."""
+        assert self.writers > 0, "no write access is in progress"
+        self.writers -= 1
+
+    def close(self) -> Stepped[None]:
+        """Let nobody in any more, and wait for those who are in."""
+        self.is_closed = True
+        yield from wait_until("writers", self.is_idle)
+
+
+@attrs.define(eq=False)
+class Filesystem:
+    """A mounted filesystem, and what page faults and writeback ask of it."""
+
+    geometry: Geometry
+    traits: Traits
+    memory: Memory
+    cache: PageCache
+    disk: Disk
+    space: Space
+    journal: Journal
+    tell: Callable[[Event], None] | None = None
+    gate: Gate = attrs.field(factory=Gate)
+    inodes: list[Inode] = attrs.field(factory=list[Inode])
+    """All files, those that lost their name included."""
+    is_mounted: bool = True
+
+    # --- page_mkwrite -----------------------------------------------------------------
+
+    def page_mkwrite(
+        self,
+        inode: Inode,
+        page: Page,
+        index: int,
+        *,
+        for_device: bool = False,
+        nowait: bool = False,
+    ) -> Stepped[bool]:
+        """Prepare a clean page for being written to.
+
+        Returns:
+            True: the page is locked, has its blocks and may be dirtied. False: it
+            is not this page of the file any more, and the fault must be retried.
+
+        Raises:
+            KernelError: ENOSPC; EAGAIN if it would wait and may not. The page is
+                not locked then, and nothing has changed.
+        """
+        if self.tell is not None:
+            self.tell(PageMkwriteCalled(page.key, page.pfn))
+        yield Step("mkwrite.entered", (flags_of(page.pfn),), (flags_of(page.pfn),))
+        if not (yield from self.lock_for_write(inode, page, index, for_device, nowait)):
+            self.tell_mkwrite(page, succeeded=False)
+            return False
+        try:
+            self.prepare_dirty(inode, page)
+        except KernelError:
+            self.end_pagefault()
+            self.cache.unlock(page)
+            self.tell_mkwrite(page, succeeded=False)
+            raise
+        inode.mkwrites += 1
+        self.update_mtime(inode)
+        self.tell_mkwrite(page, succeeded=True)
+        yield Step("mkwrite.prepared")
+        return True
+
+    def lock_for_write(
+        self, inode: Inode, page: Page, index: int, for_device: bool, nowait: bool
+    ) -> Stepped[bool]:
+        """Lock a page when it may be dirtied; false: it is not the file's any more."""
+        own = (flags_of(page.pfn),)
+        while True:
+            yield from self.cache.lock(page, "page_mkwrite", nowait=nowait)
+            yield Step("mkwrite.page_locked", own, own)
+            if not self.is_valid(inode, page, index):
+                self.cache.unlock(page)
+                return False
+            yield Step("mkwrite.revalidated", own, own)
+            if self.must_wait_for_writeback(page, for_device=for_device):
+                self.cache.unlock(page)
+                yield from self.cache.wait_writeback(page, nowait=nowait)
+                continue
+            yield Step("mkwrite.stable", (SPACE, *own), (SPACE, *own))
+            if self.must_wait_for_thaw():
+                self.cache.unlock(page)
+                yield from wait_until("thaw", self.gate.is_open, nowait=nowait)
+                continue
+            self.start_pagefault()
+            yield Step("mkwrite.thawed")
+            return True
+
+    def is_valid(self, inode: Inode, page: Page, index: int) -> bool:
+        """Tell whether a locked page is still the page of the file, below its end."""
+        is_inside = index * self.geometry.words_per_page < inode.size_words
+        return is_inside and self.cache.belongs(page, inode.space, index)
+
+    def must_wait_for_writeback(self, page: Page, *, for_device: bool) -> bool:
+        """Tell whether the content of the page must be left alone now.
+
+        A page is never handed to a device while it is under writeback (S25).
+        """
+        needs_wait = for_device or self.traits.needs_stable_pages
+        return needs_wait and page.is_under_writeback
+
+    def must_wait_for_thaw(self) -> bool:
+        """Tell whether the filesystem is frozen."""
+        return self.gate.is_closed
+
+    def start_pagefault(self) -> None:
+        """Begin the write access of a fault; a freeze waits for its end."""
+        self.gate.writers += 1
+
+    def end_pagefault(self) -> None:
+        """End the write access of a fault: the page is dirty, or will not be."""
+        self.gate.leave()
+
+    def prepare_dirty(self, inode: Inode, page: Page) -> None:
+        """Make sure that a page can be written back: promise blocks, attach buffers.
+
+        Context: the page is locked.
+
+        Raises:
+            KernelError: ENOSPC; nothing has changed.
+        """
+        self.space.reserve(page, self.blocks_wanted(inode, page.index))
+        self.cache.attach_buffers(page)
+
+    def blocks_wanted(self, inode: Inode, index: int) -> int:
+        """Return how many blocks must be promised to a page before it is dirtied.
+
+        One for the next write. Where that write frees no block, a second one, for
+        the write after it: the new promise must stand before the old one is spent.
+        """
+        extent = inode.extents.get(index)
+        if extent is None or extent.is_shared:
+            return 2
+        return 1 if self.traits.is_copy_on_write else 0
+
+    def is_prepared(self, inode: Inode, page: Page) -> bool:
+        """Tell whether a dirty page has what its next write needs."""
+        extent = inode.extents.get(page.index)
+        needs_block = extent is None or self.goes_elsewhere(extent)
+        return page.has_buffers and (page.blocks_reserved > 0 or not needs_block)
+
+    def update_mtime(self, inode: Inode) -> None:
+        """Move the modification time of a file."""
+        inode.mtime += 1
+
+    def tell_mkwrite(self, page: Page, *, succeeded: bool) -> None:
+        """Tell how page_mkwrite ended."""
+        if self.tell is not None:
+            event = PageMkwriteReturned(
+                page.key, page.pfn, succeeded, is_locked=succeeded and page.is_locked
+            )
+            self.tell(event)
+
+    # --- pages coming and going -------------------------------------------------------
+
+    def find_page(
+        self, inode: Inode, index: int, *, nowait: bool = False
+    ) -> Stepped[Page]:
+        """Return a page of a file with a reference, bringing it in if need be.
+
+        Raises:
+            KernelError: EIO, if it cannot be read; ENOMEM.
+        """
+        space = inode.space
+        while True:
+            if not self.is_mounted:
+                raise KernelError(Errno.EIO, "the filesystem is not mounted")
+            page = space.pages.get(index)
+            if page is None:
+                yield from self.bring_in(inode, index, nowait=nowait)
+            elif page.is_uptodate:
+                self.memory.get(page)
+                return page
+            else:
+                yield from wait_until("page read", self.is_read(page), nowait=nowait)
+
+    def is_read(self, page: Page) -> Callable[[], bool]:
+        """Return the condition that nobody is filling the page any more."""
+        return lambda: page.is_uptodate or not page.is_locked
+
+    def bring_in(self, inode: Inode, index: int, *, nowait: bool) -> Stepped[None]:
+        """Add a page to the page cache and fill it from the disk."""
+        space = inode.space
+        yield from space.invalidate_lock.acquire_read(nowait=nowait)
+        try:
+            if index not in space.pages:
+                page = self.memory.allocate()
+                page.locked_by = "read"
+                self.cache.insert(space, index, page)
+                yield Step("read.page_locked")
+                self.fill_or_drop(inode, page, index)
+                yield Step("read.page_filled")
+                self.cache.unlock(page)
+        finally:
+            space.invalidate_lock.release_read()
+
+    def fill_or_drop(self, inode: Inode, page: Page, index: int) -> None:
+        """Fill a new page; if that fails, take it out again."""
+        try:
+            page.words = list(self.read_block(inode, index))
+        except KernelError:
+            self.orphan(inode, page)
+            raise
+        page.is_uptodate = True
+
+    def read_block(self, inode: Inode, index: int) -> Words:
+        """Read one page of a file from the disk; beyond the end of file it is zero.
+
+        Raises:
+            KernelError: EIO, if it cannot be read or its checksum does not match.
+        """
+        extent = inode.extents.get(index)
+        if extent is None:
+            return self.disk.zeros
+        words = self.disk.read(extent.block)
+        if extent.checksum is not None and words != extent.checksum:
+            raise KernelError(Errno.EIO, f"block {extent.block}: wrong checksum")
+        return self.cut(inode, index, self.decrypt(extent.block, words))
+
+    def orphan(self, inode: Inode, page: Page) -> None:
+        """Take a page from its file: nobody's page, clean, with no promise.
+
+        Context: the page is locked, unmapped and not under writeback.
+        """
+        self.space.unreserve(page)
+        self.cache.remove(inode.space, page)
+        self.memory.put(page)
+
+    # --- writing blocks ---------------------------------------------------------------
+
+    def cut(self, inode: Inode, index: int, words: Words) -> Words:
+        """Return the words of a page with those beyond the end of file zeroed."""
+        inside = inode.size_words - index * self.geometry.words_per_page
+        if inside >= len(words):
+            return words
+        inside = max(inside, 0)
+        return words[:inside] + self.disk.zeros[inside:]
+
+    def map_block(self, inode: Inode, page: Page) -> int:
+        """Return the block that the next write of a page goes to."""
+        extent = inode.extents.get(page.index)
+        if extent is not None and not self.goes_elsewhere(extent):
+            return extent.block
+        return self.space.allocate(page)
+
+    def goes_elsewhere(self, extent: Extent) -> bool:
+        """Tell whether a block may not be written in place."""
+        return extent.is_shared or self.traits.is_copy_on_write
+
+    def data_landed(
+        self, inode: Inode, page: Page, block: int, checksum: Words
+    ) -> None:
+        """Make a block that was written the page's block in the file."""
+        old = inode.extents.get(page.index)
+        keeps_checksums = self.traits.has_checksums
+        inode.extents[page.index] = Extent(block, checksum if keeps_checksums else None)
+        if old is None or old.block == block or old.is_shared:
+            return
+        if page.is_dirty and page.blocks_reserved < 1:
+            self.space.free_to(page, old.block)
+        else:
+            self.space.free(old.block)
+
+    def data_lost(self, inode: Inode, page: Page, block: int) -> None:
+        """Note a failed write; the block, if new, is promised to the page again."""
+        inode.errors += 1
+        old = inode.extents.get(page.index)
+        if old is None or old.block != block:
+            self.space.free_to(page, block)
+
+    def encrypt(self, block: int, words: Words) -> Words:
+        """Turn the content of a page into what the disk gets to see."""
+        if not self.traits.has_encryption:
+            return words
+        return tuple(_mix(word, block, position) for position, word in enumerate(words))
+
+    def decrypt(self, block: int, words: Words) -> Words:
+        """Turn what is on the disk into the content of a page."""
+        if not self.traits.has_encryption:
+            return words
+        return tuple(_unmix(word, block, place) for place, word in enumerate(words))
+
+
+STAMPS = 256
+"""How many different stamps a word can hold."""
+
+
+def _mix(stamp: int, block: int, position: int) -> int:
+    """Encrypt one word: a toy, but one that no plain word survives."""
+    return (stamp + 101 + 7 * block + 3 * position) % STAMPS
+
+
+def _unmix(stamp: int, block: int, position: int) -> int:
+    """Decrypt one word."""
+    return (stamp - 101 - 7 * block - 3 * position) % STAMPS
