@@ -10,7 +10,7 @@ Interface:
 
 import attrs
 
-from conformance.interface import Step
+from conformance.interface import KernelError, Step
 from reference_impl.dma import Devices, Pin
 from reference_impl.files import Files
 from reference_impl.gup import GupFlags
@@ -47,13 +47,18 @@ class DirectIo:
             flags = GupFlags(write=True)
             pin = yield from self.devices.get_fast(process, mapping, page, pages, flags)
             yield Step("direct_read.pinned")
-            try:
-                for slot, buffer in enumerate(pin.pages):
+            refusal = None
+            for slot, buffer in enumerate(pin.pages):
+                try:
                     words = self.files.filesystem.read_block(inode, file_page + slot)
-                    self.fill(buffer, words)
-                    yield Step("direct_read.written")
-            finally:
-                yield from self.put(pin)
+                except KernelError as error:
+                    refusal = error
+                    break
+                self.fill(buffer, words)
+                yield Step("direct_read.written")
+            yield from self.put(pin)
+            if refusal is not None:
+                raise refusal
             return len(pin.pages)
         finally:
             self.files.close(inode)
@@ -110,7 +115,9 @@ class DirectIo:
     def put(self, pin: Pin) -> Stepped[None]:
         """Mark the pages of a pin dirty, after the last write, and put them."""
         slots = range(len(pin.pages))
-        yield from self.devices.put_slots(pin, slots, self.devices.dirty.make_dirty_lock)
+        yield from self.devices.put_slots(
+            pin, slots, self.devices.dirty.make_dirty_lock
+        )
 
     def write_back(self, inode: Inode) -> Stepped[None]:
         """Write what the page cache has of a file, and wait for it."""

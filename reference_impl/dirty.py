@@ -15,6 +15,7 @@ import attrs
 
 from conformance.interface import KernelError, Step
 from reference_impl.filesystem import Filesystem
+from reference_impl.inode import Inode
 from reference_impl.memory import Page
 from reference_impl.stepping import Stepped
 
@@ -44,6 +45,13 @@ class Dirty:
                 self.filesystem.cache.attach_buffers(page)
         self.filesystem.cache.mark_dirty(page)
         self.filesystem.update_mtime(inode)
+
+    def find_inode(self, page: Page) -> Inode | None:
+        """Return the file that a page belongs to; None: an orphan."""
+        for inode in self.filesystem.inodes:
+            if inode.space is page.mapping:
+                return inode
+        return None
 
     def set_page_dirty_lock(self, page: Page) -> Stepped[None]:
         """Mark a page dirty under its lock."""

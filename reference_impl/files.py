@@ -256,9 +256,7 @@ class Files:
             yield from cache.wait_writeback(page)
             yield from cache.lock(page, who)
 
-    def remove_pages(
-        self, inode: Inode, first: int, end: int | None
-    ) -> Stepped[None]:
+    def remove_pages(self, inode: Inode, first: int, end: int | None) -> Stepped[None]:
         """Orphan the cached pages of a range and free its blocks.
 
         Context: the invalidate lock is held alone.

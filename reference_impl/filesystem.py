@@ -32,9 +32,9 @@ from conformance.interface.events import PageMkwriteCalled, PageMkwriteReturned
 from reference_impl.blockdev import Disk, Words
 from reference_impl.inode import Extent, Inode
 from reference_impl.memory import Memory, Page
-from reference_impl.pagecache import AddressSpace, PageCache
+from reference_impl.pagecache import PageCache
 from reference_impl.space import Journal, Space
-from reference_impl.stepping import SPACE, Stepped, flags_of, wait_until, words_of
+from reference_impl.stepping import SPACE, Stepped, flags_of, wait_until
 
 
 @attrs.frozen

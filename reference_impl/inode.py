@@ -73,4 +73,6 @@ class Inode:
 
     def has_dirty(self) -> bool:
         """Tell whether any page is dirty or may be about to become dirty."""
-        return any(page.is_dirty or page.is_locked for page in self.space.pages.values())
+        return any(
+            page.is_dirty or page.is_locked for page in self.space.pages.values()
+        )

@@ -240,9 +240,7 @@ class Cpu:
             raise Signal(SignalName.SIGSEGV, error.reason) from None
         return vma.process, vma.start + page
 
-    def fault_in(
-        self, process: Process, address: int, access: Access
-    ) -> Stepped[None]:
+    def fault_in(self, process: Process, address: int, access: Access) -> Stepped[None]:
         """Take a fault, and turn its failure into a signal."""
         yield Step("cpu.pte_checked")
         yield from process.mmap_lock.acquire_read()

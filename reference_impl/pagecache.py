@@ -120,7 +120,7 @@ class PageCache:
         if self.tell is not None:
             self.tell(PageCleaned(page.key, page.pfn, page.is_locked))
 
-    # --- writeback ----------------------------------------------------------------------
+    # --- writeback ----------------------------------------------------------------
 
     def start_writeback(
         self, page: Page, *, is_bounced: bool, is_integrity: bool

@@ -153,7 +153,7 @@ class PageTables:
         if self.tell is None:
             return
         if pte is None:
-            event = PteChanged(process.pid, address, None, False, False)  # noqa: FBT003
+            event = PteChanged(process.pid, address, None, False, False)
         else:
             page = pte.page
             event = PteChanged(

@@ -24,6 +24,9 @@ STANDS_IN = {
 }
 """A stack with only one path of GUP has it called for the other, too."""
 
+HANDLES = frozenset({"process", "file", "mapping", "pin", "child"})
+"""Fields that name something, and are no options: what does not exist is skipped."""
+
 MADE_OF_PARTS = {
     "device_complete": (
         "device_write",
@@ -119,10 +122,12 @@ class Capabilities:
 
 
 def _options_used(operation: Operation) -> list[str]:
+    """Return the fields that are not at their default, handles excepted."""
     return [
         field.name
         for field in attrs.fields(type(operation))
-        if field.default is not attrs.NOTHING
+        if field.name not in HANDLES
+        and field.default is not attrs.NOTHING
         and getattr(operation, field.name) != field.default
     ]
 

@@ -264,6 +264,7 @@ class Execution:
         call.blocked_on = invocation.blocked_on
         if invocation.is_done:
             del self._invocations[call.index]
+            self._note_park(invocation)
             self._answer(call, invocation)
         return moved
 
@@ -301,14 +302,14 @@ class Execution:
             invocation = self._invocations.get(preempt.call)
             if not is_due or invocation is None or invocation.park is None:
                 continue
-            if not invocation.park.is_over:
-                self._missed_park(invocation)
-                invocation.park.end()
-                moved = True
+            moved |= invocation.is_parked
+            invocation.park.end()
         return moved
 
-    def _missed_park(self, invocation: Invocation) -> None:
-        if not invocation.is_parked:
+    def _note_park(self, invocation: Invocation) -> None:
+        """Write down that a call which has answered was never parked as asked."""
+        park = invocation.park
+        if park is not None and park.seen < park.nth:
             self.history.parked_as_asked = False
 
     # --- looking --------------------------------------------------------------

@@ -110,6 +110,8 @@ class Pin:
     tracked: bool = True
     unput: set[int] = attrs.field(factory=set[int])
     """Pages granted and not yet asked to be put."""
+    putting: int = 0
+    """Puts that were asked and have not answered; the handle is in use till then."""
 
 
 @attrs.define(eq=False)
@@ -260,8 +262,7 @@ class Handles:
         assert isinstance(operation, _ON_PIN)
         pin = self.pins[operation.pin]
         pin.unput -= _pages_of(operation, pin)
-        if not pin.unput:
-            del self.pins[operation.pin]
+        pin.putting += 1
 
     def _begin_umount(self, operation: Umount) -> None:
         self.is_mounted = False
@@ -314,6 +315,13 @@ class Handles:
         pin.granted = call.result
         pin.unput = set(range(call.result))
 
+    def _end_put(self, operation: Operation, _: Call) -> None:
+        assert isinstance(operation, _ON_PIN)
+        pin = self.pins[operation.pin]
+        pin.putting -= 1
+        if not pin.unput and not pin.putting:
+            del self.pins[operation.pin]
+
     def _end_umount(self, operation: Umount, call: Call) -> None:
         self.is_mounted = not call.succeeded
         if call.succeeded:
@@ -360,6 +368,16 @@ def _pages_of(operation: Operation, pin: Pin) -> set[int]:
             return {getattr(operation, "page", 0)}
 
 
+_PUTS: tuple[type[Operation], ...] = (
+    PutUserPage,
+    PutUserPages,
+    PutUserPagesDirty,
+    PutUserPagesDirtyLock,
+    PutPage,
+    DeviceComplete,
+    DeviceAbort,
+)
+
 _WHEN_ASKED: dict[type[Operation], Callable[[Handles, Any], None]] = {
     Create: Handles._begin_create,
     Unlink: Handles._begin_unlink,
@@ -369,14 +387,8 @@ _WHEN_ASKED: dict[type[Operation], Callable[[Handles, Any], None]] = {
     Exit: Handles._begin_exit,
     GetUserPages: Handles._begin_get,
     GetUserPagesFast: Handles._begin_get,
-    PutUserPage: Handles._begin_put,
-    PutUserPages: Handles._begin_put,
-    PutUserPagesDirty: Handles._begin_put,
-    PutUserPagesDirtyLock: Handles._begin_put,
-    PutPage: Handles._begin_put,
-    DeviceComplete: Handles._begin_put,
-    DeviceAbort: Handles._begin_put,
     Umount: Handles._begin_umount,
+    **dict.fromkeys(_PUTS, Handles._begin_put),
 }
 
 _WHEN_ANSWERED: dict[type[Operation], Callable[[Handles, Any, Call], None]] = {
@@ -387,6 +399,7 @@ _WHEN_ANSWERED: dict[type[Operation], Callable[[Handles, Any, Call], None]] = {
     GetUserPages: Handles._end_get,
     GetUserPagesFast: Handles._end_get,
     Umount: Handles._end_umount,
+    **dict.fromkeys(_PUTS, Handles._end_put),
     Mount: Handles._end_mount,
     Hold: Handles._end_hold,
     Release: Handles._end_hold,

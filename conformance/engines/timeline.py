@@ -6,14 +6,23 @@ Interface:
 """
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import attrs
 
-from conformance.interface import Operation
+from conformance.interface import (
+    TORN,
+    UNREADABLE,
+    FileImage,
+    Operation,
+    PowerCutImage,
+)
 from conformance.oracle.history import Call, History
 
+_NAMES = {TORN: "torn", UNREADABLE: "EIO"}
+
 LANES = ("cpu", "gup", "filesystem", "writeback", "device", "disk")
-_LANE_WIDTH = 34
+LANE_WIDTH_MAX = 60
 
 _OPERATIONS_IN = {
     "cpu": "mmap munmap mprotect mremap load store fork exit",
@@ -35,31 +44,45 @@ LANE_OF: dict[str, str] = {
 
 def timeline(history: History) -> list[str]:
     """Return the history as lines of text."""
-    rows = sorted(_rows(history))
-    used = [lane for lane in LANES if any(lane == row[1] for row in rows)]
-    header = "      " + "".join(f"{lane:<{_LANE_WIDTH}}" for lane in used)
-    lines = [header.rstrip()]
-    for moment, lane, text in rows:
-        indent = used.index(lane) * _LANE_WIDTH
-        lines.append(f"{moment:>4}  {'':<{indent}}{text}")
+    rows = list(_rows(history))
+    used = [lane for lane in LANES if any(lane == row[0] for row in rows)]
+    widths = {
+        lane: min(LANE_WIDTH_MAX, max(len(text) for at, text in rows if at == lane)) + 2
+        for lane in used
+    }
+    lines = ["".join(f"{lane:<{widths[lane]}}" for lane in used).rstrip()]
+    for lane, text in rows:
+        before = used[: used.index(lane)]
+        indent = sum(widths[each] for each in before)
+        lines.append(f"{'':<{indent}}{text}")
     return lines
 
 
-def _rows(history: History) -> Iterator[tuple[int, str, str]]:
-    for call in history.calls:
-        if not call.was_asked:
+def _rows(history: History) -> Iterator[tuple[str, str]]:
+    """Yield lane and text; a call that nothing came between has one row."""
+    entries = sorted(_entries(history), key=lambda entry: entry[0])
+    skip = False
+    for entry, following in zip_longest(entries, entries[1:]):
+        if skip:
+            skip = False
             continue
+        _, call, is_answer = entry
         lane = LANE_OF[call.operation.name]
-        text = f"{call.index}: {shown(call.operation)}"
-        if call.answered == call.asked + 1:
-            yield call.asked, lane, f"{text} -> {outcome(call)}"
+        if is_answer:
+            yield lane, f"{call.index}: ... -> {outcome(call)}"
             continue
-        yield call.asked, lane, f"{text} ..."
-        if call.answered is None:
-            waits = f", waits for {call.blocked_on}" if call.blocked_on else ""
-            yield history.now + 1, lane, f"{call.index}: never answered{waits}"
-        else:
-            yield call.answered, lane, f"{call.index}: ... -> {outcome(call)}"
+        skip = following is not None and following[1] is call
+        end = f"-> {outcome(call)}" if skip else "..."
+        yield lane, f"{call.index}: {shown(call.operation)} {end}"
+
+
+def _entries(history: History) -> Iterator[tuple[int, Call, bool]]:
+    """Yield when each call was asked and answered; a call without answer comes last."""
+    for call in history.calls:
+        if call.was_asked:
+            yield call.asked, call, False
+            answered = history.now + 1 if call.answered is None else call.answered
+            yield answered, call, True
 
 
 def shown(operation: Operation) -> str:
@@ -74,6 +97,15 @@ def shown(operation: Operation) -> str:
 
 def outcome(call: Call) -> str:
     """Return what a call answered, short."""
+    if call.answered is None:
+        return f"never answered, waits for {call.blocked_on or 'nothing known'}"
     if call.error is not None:
         return str(call.error)
+    if isinstance(call.result, PowerCutImage):
+        return "; ".join(_file(*item) for item in sorted(call.result.files.items()))
     return "ok" if call.result is None else repr(call.result)
+
+
+def _file(file: int, image: FileImage) -> str:
+    words = " ".join(_NAMES.get(word, str(word)) for word in image.words)
+    return f"file {file}: {words or 'empty'}"

@@ -12,6 +12,7 @@ Interface:
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -64,7 +65,7 @@ def spells(history: History) -> list[Spell]:
 def _spells(history: History) -> Iterator[Spell]:
     samples = rests(history)
     asked = [call for call in history.calls if call.was_asked]
-    for before, after in zip(samples, samples[1:], strict=False):
+    for before, after in pairwise(samples):
         calls = [c for c in asked if before.moment < c.asked < after.moment]
         if calls:
             yield Spell(before, after, tuple(calls))
@@ -101,6 +102,11 @@ def holders(case: Case, moment: Moment) -> Iterator[tuple[PinRecord, PinnedPage]
             for page in record.pages:
                 if moment < page.put_asked:
                     yield record, page
+
+
+def call_of(case: Case, sample: Sample) -> Call | None:
+    """Return the call after which a sample was taken; None: before the first."""
+    return case.history.calls[sample.after] if sample.after >= 0 else None
 
 
 def granted_by(call: Call) -> int:

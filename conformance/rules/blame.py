@@ -7,7 +7,8 @@ it can tell more.
 
 Interface:
   * `last_writer(oracle, reader, name, word, admissible)`: the call that wrote what
-    should have been seen, and its kind: "cpu", "device", "write" or "other".
+    should have been seen, and its kind: "cpu", "device" (through a pin of the
+    program), "driver" (one of the stack's own), "write" or "other".
   * `owner_of(oracle, reader, name, kind, seen)`: the id of the owning rule, one of
     `OWNERS`.
 """
@@ -37,13 +38,15 @@ from conformance.oracle.layout import PageName
 
 _IN_MEMORY = {
     "cpu": "MKW-EVERY",
-    "device": "DRT-AFTER",
+    "device": "DRT-SKIP-IF-DIRTY",
+    "driver": "DRT-AFTER",
     "write": "WB-LOCK",
     "other": "MKW-RANGE",
 }
 _ON_DISK = {
     "cpu": "WB-PTEDIRTY",
     "device": "DRT-FSYNC",
+    "driver": "DRT-AFTER",
     "write": "WB-SINGLE",
     "other": "MKW-RANGE",
 }
@@ -89,11 +92,10 @@ def owner_of(
     oracle: Oracle, reader: Call, name: PageName, *, kind: str, seen: int | None
 ) -> str:
     """Return the rule that has to report a wrong word, or size (kind "other")."""
-    is_pinned = kind == "device" or _was_pinned(oracle, reader, name)
     if isinstance(reader.operation, DeviceRead):
         return _STALE_PIN
     if seen == UNREADABLE:
-        return "STB-PINNED" if is_pinned else "STB-CPU"
+        return "STB-PINNED" if had_device(oracle, reader, name) else "STB-CPU"
     if not isinstance(reader.operation, PowerCut):
         return _IN_MEMORY[kind]
     return _owner_on_disk(oracle, reader, name, kind)
@@ -119,12 +121,21 @@ def _was_pinned(oracle: Oracle, reader: Call, name: PageName) -> bool:
     )
 
 
+def had_device(oracle: Oracle, reader: Call, name: PageName) -> bool:
+    """Tell whether a device may have written to a page before it was read."""
+    return any(
+        call.was_asked and call.asked < reader.ended and name in _written(oracle, call)
+        for call in oracle.history.calls
+        if _KINDS.get(type(call.operation)) in {"device", "driver"}
+    )
+
+
 _KINDS: dict[type[Operation], str] = {
     Store: "cpu",
     DeviceWrite: "device",
     DeviceComplete: "device",
-    DeviceTransfer: "device",
-    DirectRead: "device",
+    DeviceTransfer: "driver",
+    DirectRead: "driver",
     Write: "write",
     DirectWrite: "write",
     Truncate: "other",

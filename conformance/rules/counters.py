@@ -6,6 +6,7 @@ times in which one ran are left out here.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from conformance.interface import (
     DeviceTransfer,
@@ -123,9 +124,7 @@ def backoffs_are_requests_and_returns(case: Case) -> Iterator[Finding]:
 
 @rule(
     "CNT-MONO",
-    clause=Clause(
-        DOCUMENT, "S27, S28", "the counters are totals, and only ever go up"
-    ),
+    clause=Clause(DOCUMENT, "S27, S28", "the counters are totals, and only ever go up"),
     kind=Kind.DISCIPLINE,
     document=Level.MUST,
     mainline=Level.MUST,
@@ -134,7 +133,7 @@ def backoffs_are_requests_and_returns(case: Case) -> Iterator[Finding]:
 def counters_never_go_down(case: Case) -> Iterator[Finding]:
     """No counter of requests, back-offs, overflows or returns ever goes down."""
     samples = case.history.samples
-    for before, after in zip(samples, samples[1:], strict=False):
+    for before, after in pairwise(samples):
         if before.vmstat == after.vmstat:
             continue
         moved = list(_moves(before.vmstat, after.vmstat))
@@ -275,8 +274,9 @@ def _counted(before: Sample, after: Sample, name: str) -> int:
 
 
 def _told_backoffs(case: Case, last: Sample) -> int | None:
-    """Return how many back-offs a stack told of; None: it tells of nothing."""
-    if not case.history.events:
+    """Return how many back-offs of pins were told of; None: it cannot be known."""
+    has_plain = any(not record.tracked for record in case.oracle.pins)
+    if not case.history.events or has_plain:
         return None
     events = case.history.events_of(PinBackedOff, end=last.moment)
     return sum(1 for _ in events)
@@ -308,9 +308,7 @@ def _driven(case: Case) -> int:
     return sum(granted_by(call) for call, _ in drivers)
 
 
-def _overflow(
-    case: Case, spell: Spell, call: Call, counted: int
-) -> Iterator[Finding]:
+def _overflow(case: Case, spell: Spell, call: Call, counted: int) -> Iterator[Finding]:
     """Judge a call that counted overflows."""
     operation, granted = call.operation, granted_by(call)
     assert isinstance(operation, GetUserPages)

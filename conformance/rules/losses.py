@@ -89,7 +89,9 @@ def _read(oracle: Oracle, call: Call, operation: Read) -> Iterator[Loss]:
             yield _wrong_word(oracle, call, name, word, seen, allowed)
 
 
-def _word_read(oracle: Oracle, call: Call, operation: Load | DeviceRead) -> Iterator[Loss]:
+def _word_read(
+    oracle: Oracle, call: Call, operation: Load | DeviceRead
+) -> Iterator[Loss]:
     name, seen = oracle.file_page(call), call.result
     assert isinstance(seen, int)
     if name is None:

@@ -31,7 +31,8 @@ from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.pins import PinnedPage, PinRecord
 from conformance.rules.evidence import at_rest, found_losses, lost_in_memory
 from conformance.rules.mkwrite_fault import FAULT_RULES, FREEZE_RULES
-from conformance.rules.mkwrite_space import NOTRACK_RULES, SPACE_RULES
+from conformance.rules.mkwrite_rest import NOTRACK_RULES, REST_RULES
+from conformance.rules.mkwrite_space import SPACE_RULES
 from conformance.rules.rule import (
     DOCUMENT,
     KERNEL,
@@ -385,6 +386,7 @@ RULES: tuple[Rule, ...] = (
     writable_means_dirty,
     *FAULT_RULES,
     *SPACE_RULES,
+    *REST_RULES,
     time_moves,
     *FREEZE_RULES,
     reading_dirties_nothing,

@@ -94,13 +94,18 @@ def orphans_are_not_mapped(case: Case) -> Iterator[Finding]:
                 orphans.discard(frame)
                 prepared.discard(frame)
             case PteChanged(frame=int(frame), is_writable=True) if frame in prepared:
-                if frame not in orphans and _detaching_at(case, moment) is None:
-                    continue
-                case.premise()
-                if frame in orphans:
-                    yield _orphan_mapped(case, moment, frame)
+                yield from _mapped(case, moment, frame, is_orphan=frame in orphans)
             case _:
                 pass
+
+
+def _mapped(
+    case: Case, moment: Moment, frame: int, *, is_orphan: bool
+) -> Iterator[Finding]:
+    if is_orphan or _detaching_at(case, moment) is not None:
+        case.premise()
+    if is_orphan:
+        yield _orphan_mapped(case, moment, frame)
 
 
 def _orphan_mapped(case: Case, moment: Moment, frame: int) -> Finding:

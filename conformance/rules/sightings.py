@@ -44,6 +44,12 @@ def view_of(sample: Sample | None, name: PageName | None) -> PageView | None:
     return None if sample is None or name is None else sample.pages.get(name)
 
 
+def place_of(name: PageName) -> str:
+    """Say which page of which file it is."""
+    file, page = name
+    return f"page {page} of file {file}"
+
+
 def is_clean(view: PageView | None) -> bool:
     """Whether a page is claimed to be cached, clean, and in nobody's hands."""
     return (

@@ -1,5 +1,5 @@
-"""The running Linux kernel as an implementation under test.
+"""The running Linux kernel as an implementation under test: `--gup-impl=linux:FS`."""
 
-`boot.py` holds the factories behind `--gup-impl=linux:ext4` (xfs, btrfs, tmpfs). Root,
-FUSE and loop devices are needed; without them the factories say what is missing.
-"""
+from pytest_gup.adapters.linux.boot import boot_for, missing
+
+__all__ = ["boot_for", "missing"]

@@ -15,6 +15,7 @@ inconclusive.
 """
 
 import errno
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -46,6 +47,9 @@ STILL_ROUND_TRIPS = 200
 FIRST_ADDRESS = 0x100000000000
 MAPPING_BYTES_MAX = 1 << 24
 """Addresses that a mapping may take, at most."""
+
+
+_numbers = itertools.count()
 
 
 class UnexpectedError(Exception):
@@ -84,6 +88,8 @@ class Bench:
     """Where the filesystem is mounted."""
     geometry: Geometry
     shell: Process
+    root: int
+    """Descriptor of the root of the filesystem, in the shell."""
     processes: dict[int, Process]
     mappings: dict[tuple[int, int], Mapping] = attrs.field(
         factory=dict[tuple[int, int], Mapping]
@@ -100,6 +106,7 @@ class Bench:
     still_seconds: float = STILL_SECONDS
     last_address: int = FIRST_ADDRESS
     last_mtime: int = 0
+    """The latest modification time seen so far, in nanoseconds."""
 
     def measure_pace(self) -> None:
         """Find out how fast this machine is."""
@@ -111,9 +118,13 @@ class Bench:
         slow = statistics.median(trips) * STILL_ROUND_TRIPS
         self.still_seconds = max(STILL_SECONDS, slow)
 
-    def file_name(self, file: int) -> str:
-        """Return the path of a file."""
+    def file_path(self, file: int) -> str:
+        """Return where a file is."""
         return f"{self.path}/file-{file}"
+
+    def fresh_pin_name(self, kind: str) -> str:
+        """Return a name of a device file that was never used in this lab."""
+        return f"{kind}-{next(_numbers)}"
 
     def fresh_address(self) -> int:
         """Return an address that nothing has been mapped at."""
@@ -146,12 +157,15 @@ class Bench:
         others = any(one is not task for one in self.tasks)
         return others or self.is_frozen or self.hold_point is not None
 
-    def disk_is_busy(self) -> bool:
-        """Whether the disk is working on requests that are not held."""
-        if not self.filesystem.make or self.hold_point == "before_capture":
-            return False
-        (held,) = self.lab.disk.order("held")
-        return self.lab.requests_at_disk() != held
+    def close(self) -> None:
+        """End the processes, and unmount."""
+        for process in (self.shell, *self.processes.values()):
+            process.close()
+        self.lab.unboot()
+
+    def disk_activity(self) -> int:
+        """Tell how many requests the disk has not answered; changes while it works."""
+        return self.lab.requests_at_disk() if self.filesystem.make else 0
 
 
 @attrs.define(eq=False)
@@ -169,9 +183,10 @@ class Watch:
         if point is None or not self.bench.can_block(self.task):
             self.seen = ()
             return Running()
-        seen = (point, self.task.switches(), self.bench.moment)
+        bench = self.bench
+        seen = point, self.task.switches(), bench.moment, bench.disk_activity()
         now = time.monotonic()
-        if seen != self.seen or self.bench.disk_is_busy():
+        if seen != self.seen:
             self.seen, self.since = seen, now
         if now - self.since < self.bench.still_seconds:
             return Running()

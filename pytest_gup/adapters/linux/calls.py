@@ -83,6 +83,7 @@ class Task:
 class Process:
     """A worker, as seen from outside."""
 
+    threads: list[Thread]
     idle: list[Thread]
 
     @classmethod
@@ -92,12 +93,7 @@ class Process:
         for thread in threads:
             process, number = _received(thread.end)
             thread.process, thread.number = int(str(process)), int(str(number))
-        return cls(threads[::-1])
-
-    @property
-    def pid(self) -> int:
-        """Its process number."""
-        return self.idle[0].process
+        return cls(threads, threads[::-1])
 
     def start(self, name: str, *arguments: object, give: tuple[int, ...] = ()) -> Task:
         """Have a free thread begin a call."""
@@ -121,8 +117,8 @@ class Process:
         return result
 
     def close(self) -> None:
-        """End it, once it is let go."""
-        for thread in self.idle:
+        """End it, as soon as nothing keeps it any more."""
+        for thread in self.threads:
             thread.end.close()
 
 

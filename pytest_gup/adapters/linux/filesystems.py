@@ -17,6 +17,8 @@ class Filesystem:
     size_bytes: int
     make: tuple[str, ...]
     """Command that makes it; the image is the last argument. Empty: no disk."""
+    package: str = ""
+    """Where that command comes from."""
     options: str = ""
     """Options to mount it with."""
     copy_options: str = ""
@@ -27,6 +29,7 @@ class Filesystem:
 
 EXT4 = Filesystem(
     name="ext4",
+    package="e2fsprogs",
     size_bytes=24 << 20,
     make=(
         *("mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-N", "64"),
@@ -38,6 +41,7 @@ EXT4 = Filesystem(
 )
 XFS = Filesystem(
     name="xfs",
+    package="xfsprogs",
     size_bytes=300 << 20,
     make=("mkfs.xfs", "-q", "-K", "-s", "size=4096"),
     options="nouuid",
@@ -46,6 +50,7 @@ XFS = Filesystem(
 )
 BTRFS = Filesystem(
     name="btrfs",
+    package="btrfs-progs",
     size_bytes=128 << 20,
     make=("mkfs.btrfs", "-q", "-K", "-m", "single", "-d", "single"),
     options="nodiscard,commit=300",

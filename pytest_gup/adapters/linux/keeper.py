@@ -163,6 +163,10 @@ class Keeper:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, 0)
         self.folder.forget_processes(workers)
+        # A freeze that waited for the disk may have come true meanwhile; what is
+        # unmounted while frozen stays for ever.
+        if self.volume is not None:
+            self.volume.thaw()
         volume, self.volume = self.volume, None
         if volume is not None:
             volume.unmount()

@@ -23,12 +23,15 @@ from pytest_gup.adapters.linux import extents, kernel, loop
 from pytest_gup.adapters.linux.filesystems import Filesystem
 from pytest_gup.adapters.linux.master import Master
 
+MS_NOATIME = 1024
 FITHAW = 0xC0045878
 BTRFS_IOC_FORGET_DEV = 0x50009405
 BTRFS_PATH_BYTES = 4096
 UNMOUNT_SECONDS = 5.0
 """How long a mount may stay busy after its last user was killed."""
 PAGE_BYTES = 4096
+TOOL_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+"""Where the tools are looked for that make filesystems."""
 FILE_0 = "file-0"
 
 PagesRead = tuple[int, list[bytes | None]]
@@ -53,7 +56,7 @@ class Volumes:
         volume = Volume(filesystem, self.folder, self.disk)
         if not filesystem.make:
             size = f"size={filesystem.size_bytes}"
-            kernel.mount("tmpfs", str(volume.path), "tmpfs", 0, size)
+            kernel.mount("tmpfs", str(volume.path), "tmpfs", MS_NOATIME, size)
             _make_file_0(volume.path, file_bytes)
             return volume
         key = filesystem.name, file_bytes
@@ -94,7 +97,29 @@ class Volume:
         path = str(self.folder / "disk" / image)
         self.device = loop.attach(path, direct=True, stable_writes=stable)
         system = self.filesystem
-        kernel.mount(self.device, str(self.path), system.name, 0, system.options)
+        options = system.options
+        kernel.mount(self.device, str(self.path), system.name, MS_NOATIME, options)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Have the kernel read what it needs for allocating blocks.
+
+        While the disk is held before capture it answers no reads either; a write
+        would wait for a read then, and never come to the point where it is held.
+        """
+        path = self.path / "warm-up"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, bytes(PAGE_BYTES), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        path.unlink()
+        root = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            kernel.call("syncfs", root)
+        finally:
+            os.close(root)
 
     def unmount(self) -> None:
         """Take it down; nothing may be held by now."""
@@ -127,10 +152,9 @@ def _made(filesystem: Filesystem, at: Path, file_bytes: int) -> extents.Pristine
     try:
         image = f"/proc/{os.getpid()}/fd/{medium}"
         command = [*filesystem.make, image]
-        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
         made = subprocess.run(  # noqa: S603 - a literal command
             command,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": TOOL_PATH},
             capture_output=True,
             text=True,
             check=False,

@@ -26,14 +26,15 @@ import threading
 from collections.abc import Callable
 
 from pytest_gup.adapters.linux import kernel, wire
+from pytest_gup.adapters.linux.ring import Ring
 from pytest_gup.adapters.linux.touch import Touch
 
 STACK_BYTES = 1 << 18
 SPARE_BYTES = 1 << 22
+FILL_STEP_BYTES = 1 << 26
 PAGE_BYTES = mmap.PAGESIZE
 PAGEMAP_ENTRY = struct.Struct("=Q")
 PAGEMAP_FRAME = (1 << 55) - 1
-FRAME_UNKNOWN = 0
 
 Task = Callable[..., object]
 
@@ -80,12 +81,20 @@ class Worker:
             "pread": os.pread,
             "pwrite": os.pwrite,
             "open": os.open,
-            "stat": self.stat,
-            "frame": self.frame,
+            "remove": remove,
+            "fadvise": os.posix_fadvise,
+            "fill_disk": fill_disk,
+            "map": map_pages,
+            "device": self.device,
+            "direct": self.direct,
+            "mtime": mtime,
+            "frames": self.frames,
             "fork": self.fork,
-            "mount": kernel.mount,
-            "umount": kernel.unmount,
+            "ring_register": self.ring_register,
+            "ring_complete": self.ring_complete,
+            "ring_abort": self.ring_abort,
         }
+        self.rings: dict[int, Ring] = {}
 
     def work(self, end: socket.socket) -> None:
         """Answer calls until the end is closed."""
@@ -114,29 +123,68 @@ class Worker:
         found = ctypes.create_string_buffer(size)
         return self.touch.copy(ctypes.addressof(found), address, size) or found.raw
 
-    def stat(self, path: str) -> tuple[int, int, int]:
-        """Tell modification time (nanoseconds), size and blocks of a file."""
-        found = os.stat(path)
-        return found.st_mtime_ns, found.st_size, found.st_blocks
+    def frames(self, descriptor: int, pages: int) -> list[int | None]:
+        """Tell the frame of each page of a file; None: it is not cached.
 
-    def frame(self, descriptor: int, page: int) -> int | None:
-        """Tell the frame of a cached page of a file; None: it is not cached.
-
-        The page is mapped for the purpose, and not left mapped: a mapped page
+        The pages are mapped for the purpose, and not left mapped: what is mapped
         could not be evicted.
         """
-        offset = page * PAGE_BYTES
-        arguments = (PAGE_BYTES, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, offset)
-        address = kernel.call("mmap", None, *arguments)
+        size = pages * PAGE_BYTES
+        address = kernel.call(
+            "mmap", None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0
+        )
         try:
-            resident = ctypes.create_string_buffer(1)
-            where = ctypes.c_void_p(address)
-            kernel.LIBC.mincore(where, PAGE_BYTES, resident)
-            if not resident.raw[0] & 1 or isinstance(self.peek(address, 1), int):
-                return None
-            return frame_of("self", address)
+            resident = ctypes.create_string_buffer(pages)
+            kernel.LIBC.mincore(ctypes.c_void_p(address), size, resident)
+            return [
+                self.frame(address + page * PAGE_BYTES) if is_cached & 1 else None
+                for page, is_cached in enumerate(resident.raw)
+            ]
         finally:
-            kernel.call("munmap", address, PAGE_BYTES)
+            kernel.call("munmap", address, size)
+
+    def frame(self, address: int) -> int | None:
+        """Touch an address and tell the frame that it maps; None: it maps nothing."""
+        if isinstance(self.peek(address, 1), int):
+            return None
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            pagemap.seek(address // PAGE_BYTES * PAGEMAP_ENTRY.size)
+            (entry,) = PAGEMAP_ENTRY.unpack(pagemap.read(PAGEMAP_ENTRY.size))
+        is_present = bool(entry >> 63)
+        return entry & PAGEMAP_FRAME if is_present else None
+
+    def device(self, kind: str, path: str, address: int, size: int) -> int:
+        """Read from a device file into a range, or write to it from there."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return kernel.call(kind, descriptor, address, size)
+        finally:
+            os.close(descriptor)
+
+    def direct(self, kind: str, path: str, address: int, size: int, at: int) -> int:
+        """Read from a file into a range with O_DIRECT, or write to it from there."""
+        flags = os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
+        try:
+            return kernel.call(kind, descriptor, address, size, at)
+        finally:
+            os.close(descriptor)
+
+    def ring_register(self, address: int, size: int) -> int:
+        """Have a range pinned as the buffer of an io_uring."""
+        ring = Ring.register(address, size)
+        self.rings[ring.descriptor] = ring
+        return ring.descriptor
+
+    def ring_complete(self, ring: int, stamp: int) -> None:
+        """Have the kernel write to the pinned pages, past page tables; put them."""
+        held = self.rings.pop(ring)
+        held.fill(stamp)
+        held.unregister()
+
+    def ring_abort(self, ring: int) -> None:
+        """Put the pages."""
+        self.rings.pop(ring).unregister()
 
     def fork(self, *descriptors: int) -> int:
         """Make a child that works for these sockets, with threads of its own."""
@@ -149,10 +197,44 @@ class Worker:
         return child
 
 
-def frame_of(process: str, address: int) -> int:
-    """Tell the frame that an address maps; `FRAME_UNKNOWN` if none is present."""
-    with open(f"/proc/{process}/pagemap", "rb", buffering=0) as pagemap:
-        pagemap.seek(address // PAGE_BYTES * PAGEMAP_ENTRY.size)
-        (entry,) = PAGEMAP_ENTRY.unpack(pagemap.read(PAGEMAP_ENTRY.size))
-    is_present = bool(entry >> 63)
-    return entry & PAGEMAP_FRAME if is_present else FRAME_UNKNOWN
+def map_pages(
+    path: str | None, address: int, size: int, protection: int, flags: int, offset: int
+) -> int:
+    """Map a file, or anonymous memory, at an address."""
+    if path is None:
+        flags |= mmap.MAP_ANONYMOUS
+        return kernel.call("mmap", address, size, protection, flags, -1, 0)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return kernel.call("mmap", address, size, protection, flags, descriptor, offset)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: str, descriptor: int | None) -> None:
+    """Remove a name, and close what was open under it."""
+    os.unlink(path)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def mtime(descriptor: int) -> int:
+    """Tell the modification time of a file, in nanoseconds."""
+    return os.fstat(descriptor).st_mtime_ns
+
+
+def fill_disk(path: str) -> None:
+    """Have a file take all free blocks, down to the last one."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        offset, step = 0, FILL_STEP_BYTES
+        while step >= PAGE_BYTES:
+            try:
+                os.posix_fallocate(descriptor, offset, step)
+                offset += step
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                step //= 2
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,155 @@
+"""The layers, wired together.
+
+Only this file makes layers. Each is made by a `make_*` field of `Parts`, so that
+a variant replaces one class and nothing else. Where a lower layer has to call a
+higher one (the end of I/O that frees a deleted file), it is handed a callable.
+
+Interface:
+  * `Layers(setup, parts)` has every layer as an attribute, and process 0, file 0
+    and mapping 0.
+"""
+
+from collections.abc import Callable
+
+import attrs
+
+from conformance.interface import Feature, Geometry, Setup
+from reference_impl.blockdev import Disk
+from reference_impl.counters import Counters
+from reference_impl.direct_io import DirectIo
+from reference_impl.dirty import Dirty
+from reference_impl.dma import Devices
+from reference_impl.fault import Fault
+from reference_impl.files import Files
+from reference_impl.filesystem import Filesystem, Traits
+from reference_impl.gup import Grab, GupSlow
+from reference_impl.gup_fast import GupFast
+from reference_impl.memory import Memory
+from reference_impl.mm import Cpu, Mm
+from reference_impl.mounts import Mounts
+from reference_impl.pagecache import PageCache
+from reference_impl.pagetable import PageTables, Process, Vma
+from reference_impl.reclaim import Reclaim
+from reference_impl.rmap import Rmap
+from reference_impl.space import Journal, Space
+from reference_impl.writeback import Writeback
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """Which class each layer is made of."""
+
+    make_memory: Callable[..., Memory] = Memory
+    make_counters: Callable[..., Counters] = Counters
+    make_disk: Callable[..., Disk] = Disk
+    make_cache: Callable[..., PageCache] = PageCache
+    make_tables: Callable[..., PageTables] = PageTables
+    make_rmap: Callable[..., Rmap] = Rmap
+    make_journal: Callable[..., Journal] = Journal
+    make_space: Callable[..., Space] = Space
+    make_filesystem: Callable[..., Filesystem] = Filesystem
+    make_files: Callable[..., Files] = Files
+    make_writeback: Callable[..., Writeback] = Writeback
+    make_reclaim: Callable[..., Reclaim] = Reclaim
+    make_fault: Callable[..., Fault] = Fault
+    make_mm: Callable[..., Mm] = Mm
+    make_cpu: Callable[..., Cpu] = Cpu
+    make_mounts: Callable[..., Mounts] = Mounts
+    make_grab: Callable[..., Grab] = Grab
+    make_gup_slow: Callable[..., GupSlow] = GupSlow
+    make_gup_fast: Callable[..., GupFast] = GupFast
+    make_dirty: Callable[..., Dirty] = Dirty
+    make_devices: Callable[..., Devices] = Devices
+    make_direct_io: Callable[..., DirectIo] = DirectIo
+
+
+def geometry_in_force(setup: Setup) -> Geometry:
+    """Return the sizes of a stack; limits are as today's unless small ones are due."""
+    asked = setup.geometry
+    if setup.has(Feature.SMALL_LIMITS):
+        return asked
+    usual = Geometry()
+    return attrs.evolve(asked, refcount_max=usual.refcount_max, pin_bias=usual.pin_bias)
+
+
+class Layers:
+    """Every layer of one stack."""
+
+    def __init__(self, setup: Setup, parts: Parts) -> None:
+        self.geometry = geometry_in_force(setup)
+        self._make_storage(setup, parts)
+        self._make_files(setup, parts)
+        self._make_processes(parts)
+        self._make_gup(setup, parts)
+        self._boot_file()
+
+    def _make_storage(self, setup: Setup, parts: Parts) -> None:
+        """Make memory and disk."""
+        tell = setup.tell
+        self.memory = parts.make_memory(self.geometry, tell)
+        self.counters = parts.make_counters()
+        self.disk = parts.make_disk(
+            self.geometry,
+            has_cache=setup.has(Feature.VOLATILE_CACHE),
+            has_parity=setup.has(Feature.PARITY),
+            tell=tell,
+        )
+        self.cache = parts.make_cache(self.memory, self.counters, tell)
+        self.tables = parts.make_tables(self.memory, self.cache, tell)
+        self.rmap = parts.make_rmap(self.tables)
+
+    def _make_files(self, setup: Setup, parts: Parts) -> None:
+        """Make the filesystem and writeback."""
+        self.journal = parts.make_journal(self.disk)
+        self.space = parts.make_space(
+            self.geometry.disk_blocks, self.disk, self.journal
+        )
+        self.filesystem = parts.make_filesystem(
+            self.geometry,
+            Traits.of(setup),
+            self.memory,
+            self.cache,
+            self.disk,
+            self.space,
+            self.journal,
+            setup.tell,
+        )
+        self.files = parts.make_files(self.filesystem, self.rmap)
+        self.write_back = parts.make_writeback(
+            self.filesystem, self.rmap, self.files.forget_if_unused, setup.tell
+        )
+        self.pressure = parts.make_reclaim(self.filesystem, self.rmap, self.write_back)
+
+    def _make_processes(self, parts: Parts) -> None:
+        """Make processes and their CPUs."""
+        self.fault = parts.make_fault(self.filesystem, self.tables)
+        self.mm = parts.make_mm(self.files, self.rmap, self.tables)
+        self.cpu = parts.make_cpu(self.mm, self.fault, self.tables)
+        self.mounts = parts.make_mounts(
+            self.filesystem, self.files, self.rmap, self.mm, self.write_back
+        )
+
+    def _make_gup(self, setup: Setup, parts: Parts) -> None:
+        """Make get_user_pages and the devices that use it."""
+        self.grab = parts.make_grab(self.memory, self.counters, setup.tell)
+        self.gup_slow = parts.make_gup_slow(self.grab, self.fault)
+        self.gup_fast = parts.make_gup_fast(self.grab, self.gup_slow)
+        self.dirty = parts.make_dirty(self.filesystem)
+        self.devices = parts.make_devices(
+            self.mm, self.gup_slow, self.gup_fast, self.grab, self.dirty
+        )
+        self.drivers = parts.make_direct_io(self.devices, self.files, self.write_back)
+
+    def _boot_file(self) -> None:
+        """Make file 0, durable, process 0, and mapping 0 of the whole file."""
+        pages = self.geometry.file_pages
+        inode = self.files.make(0)
+        inode.size_words = inode.size_on_disk = pages * self.geometry.words_per_page
+        if inode.space.is_tracked:
+            self.journal.commit(inode)
+        process = Process(0)
+        self.mm.processes[0] = process
+        inode.users += 1
+        start = process.take_addresses(pages)
+        vma = Vma(process, 0, inode, 0, pages, start, is_writable=True)
+        self.mm.add_vma(vma)

@@ -1,0 +1,195 @@
+"""A broken implementation cannot break the run: each sort ends as a verdict."""
+
+import itertools
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from second_stack import boot as boot_good
+
+from conformance.engines.session import EngineResult, Plan, run_scenarios, run_search
+from conformance.engines.stateful import Budget
+from conformance.interface import (
+    Errno,
+    Fsync,
+    GetUserPages,
+    KernelError,
+    Load,
+    PowerCut,
+    PutUserPages,
+    Setup,
+    Store,
+    Wait,
+)
+from conformance.program import Program
+from conformance.rules.catalogue import RULES
+from conformance.scenarios.scenario import Scenario
+from conformance.verdicts import Verdict
+
+OPERATIONS = ("store", "load", "fsync", "get_user_pages", "power_cut")
+
+SCENARIO = Scenario(
+    "everyday",
+    ("MKW-EVERY", "STB-PINNED", "CNT-BAL"),
+    Program(
+        (
+            Store(value=1),
+            Fsync(),
+            Load(),
+            GetUserPages(),
+            PutUserPages(),
+            PowerCut(),
+            Store(value=2),
+        )
+    ),
+)
+
+
+def _raise(error: BaseException) -> object:
+    raise error
+
+
+def _spin() -> object:
+    while True:
+        pass
+
+
+def _swallow_everything() -> object:
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:  # noqa: BLE001, S110 - that is what is broken
+            pass
+
+
+def _recurse() -> object:
+    return _recurse()
+
+
+def _leave_threads() -> object:
+    for _ in range(3):
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+    raise RuntimeError("threads are still running")
+
+
+def _never_ready() -> object:
+    while True:
+        yield Wait("the end of time", lambda: False)
+
+
+def _yields_garbage() -> object:
+    yield "not a step"
+
+
+SORTS: dict[str, tuple[Callable[[], object], Verdict]] = {
+    "exception": (lambda: _raise(RuntimeError("broken")), Verdict.CRASHED),
+    "base_exception": (lambda: _raise(BaseException("broken")), Verdict.CRASHED),
+    "system_exit": (lambda: sys.exit(0), Verdict.CRASHED),
+    "keyboard_interrupt": (lambda: _raise(KeyboardInterrupt()), Verdict.CRASHED),
+    "generator_exit": (lambda: _raise(GeneratorExit()), Verdict.CRASHED),
+    "exit_of_the_process": (lambda: os._exit(0), Verdict.CRASHED),
+    "abort": (lambda: os.abort(), Verdict.CRASHED),
+    "recursion": (_recurse, Verdict.CRASHED),
+    "refusal_not_allowed": (
+        lambda: _raise(KernelError(Errno.EEXIST)),
+        Verdict.CRASHED,
+    ),
+    "garbage_yielded": (_yields_garbage, Verdict.CRASHED),
+    "threads_left_behind": (_leave_threads, Verdict.CRASHED),
+    "endless_loop": (_spin, Verdict.INCONCLUSIVE),
+    "endless_loop_that_swallows": (_swallow_everything, Verdict.INCONCLUSIVE),
+}
+
+WRONG_ANSWERS: dict[str, object] = {
+    "none": None,
+    "text": "7",
+    "float": 1.0,
+    "true": True,
+    "too_large": 10**30,
+    "huge": "x" * 10_000_000,
+    "object": object(),
+}
+ANSWERING = ("load", "get_user_pages", "power_cut")
+
+
+def breaking(operation: str, act: Callable[[], object]) -> Callable[[Setup], object]:
+    """Return a factory of a good stack in which one operation is broken."""
+
+    def boot(setup: Setup) -> object:
+        stack = boot_good(setup)
+        setattr(stack, operation, lambda **_: act())
+        return stack
+
+    return boot
+
+
+def judged(boot: Callable[[Setup], object]) -> EngineResult:
+    """Judge by one scenario, with little patience."""
+    return run_scenarios(boot, Plan(scenarios=[SCENARIO], stall_seconds=1.5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("sort", SORTS)
+def test_every_sort_of_defect_becomes_a_verdict(sort: str, operation: str) -> None:
+    """The rules that the scenario is written for get the verdict of their sort."""
+    act, verdict = SORTS[sort]
+
+    result = judged(breaking(operation, act))
+
+    assert {result.results[rule].verdict for rule in SCENARIO.rules[::2]} == {verdict}
+
+
+@pytest.mark.parametrize("operation", ANSWERING)
+@pytest.mark.parametrize("answer", WRONG_ANSWERS)
+def test_an_answer_of_the_wrong_type_is_a_crash(answer: str, operation: str) -> None:
+    """What the contract does not name as an answer is never taken for one."""
+    result = judged(breaking(operation, lambda: WRONG_ANSWERS[answer]))
+
+    crash = result.results["MKW-EVERY"].crash
+    assert crash is not None
+    assert "answered" in crash.message
+    assert len(crash.message) < 300
+
+
+def test_a_call_that_waits_for_ever_is_a_violation() -> None:
+    """It is no crash and hangs nothing: liveness is a rule."""
+    result = judged(breaking("fsync", _never_ready))
+
+    assert result.results["LIVE-SYNC"].verdict is Verdict.VIOLATED
+
+
+def test_different_answers_between_runs_become_a_verdict() -> None:
+    """A violation that does not repeat is reported as such."""
+    runs = itertools.count()
+
+    def boot(setup: Setup) -> object:
+        stack = boot_good(setup)
+        if next(runs) == 1:
+            load = stack.load
+            stack.load = lambda **given: load(**given) and 9  # type: ignore[method-assign]
+        return stack
+
+    result = judged(boot)
+
+    violated = [r for r in result.results.values() if r.violation is not None]
+    assert violated
+    assert "did not repeat" in violated[0].violation.sentence  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("sort", ["exception", "exit_of_the_process"])
+def test_a_search_over_a_broken_stack_ends(sort: str) -> None:
+    """Random programs end as verdicts, too, and none is held."""
+    act, verdict = SORTS[sort]
+    plan = Plan(budget=Budget(20, 20), stall_seconds=5.0)
+
+    result = run_search(breaking("store", act), plan)
+
+    verdicts = {each.verdict for each in result.results.values()}
+    assert verdict in verdicts
+    assert Verdict.HELD not in verdicts
+    assert len(result.results) == len(RULES)

@@ -1,0 +1,286 @@
+"""Running programs: the three call styles, legality, settling, parking."""
+
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+
+from conformance.engines.execution import BootError, run
+from conformance.interface import (
+    Blocked,
+    Create,
+    DeviceComplete,
+    Done,
+    Errno,
+    Fsync,
+    GetUserPages,
+    Hold,
+    KernelError,
+    Load,
+    Mmap,
+    Munmap,
+    PutUserPage,
+    PutUserPages,
+    Read,
+    Release,
+    Running,
+    Setup,
+    Signal,
+    SignalName,
+    Step,
+    Store,
+    Unlink,
+    Wait,
+    WouldBlock,
+)
+from conformance.oracle.history import History
+from conformance.program import Preempt, Program
+
+
+@attrs.define(eq=False)
+class Memory:
+    """A stack that offers load and store, held or not, in the immediate style."""
+
+    words: dict[tuple[int, int], int] = attrs.field(factory=dict)
+    is_held: bool = False
+
+    def store(self, page: int, word: int, value: int) -> None:
+        self.words[page, word] = value
+
+    def load(self, page: int, word: int) -> int:
+        return self.words.get((page, word), 0)
+
+    def hold(self) -> None:
+        self.is_held = True
+
+    def release(self) -> None:
+        self.is_held = False
+
+
+class Blocking(Memory):
+    """Its fsync waits while the disk is held."""
+
+    def fsync(self) -> None:
+        if self.is_held:
+            raise WouldBlock("the disk")
+
+
+class Resuming(Memory):
+    """Its fsync begins, and is resumed: the second part returns."""
+
+    begun: int = 0
+
+    def fsync(self) -> None:
+        self.begun += 1
+        raise WouldBlock("the disk", resume=self._go_on)
+
+    def _go_on(self) -> None:
+        if self.is_held:
+            raise WouldBlock("the disk")
+
+
+class Stepped(Memory):
+    """Its fsync is a generator with one point."""
+
+    def fsync(self) -> Iterator[Step | Wait]:
+        yield Step("fsync.started")
+        yield Wait("the disk", lambda: not self.is_held)
+
+
+@attrs.define(eq=False)
+class _Later:
+    stack: Memory
+    asked: int = 0
+
+    def state(self) -> object:
+        self.asked += 1
+        if self.asked < 3:
+            return Running()
+        return Blocked("the disk") if self.stack.is_held else Done()
+
+
+class Concurrent(Memory):
+    """Its fsync answers later."""
+
+    def fsync(self) -> _Later:
+        return _Later(self)
+
+
+def history_of(stack: object, *operations: object, **more: object) -> History:
+    """Run a program on one stack."""
+    return run(lambda _: stack, Program(operations, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("style", [Blocking, Resuming, Stepped, Concurrent])
+def test_a_call_is_pending_while_it_is_blocked(style: type[Memory]) -> None:
+    """All styles look the same in the history: asked, blocked, answered later."""
+    history = history_of(style(), Hold(), Fsync(), Store(value=5), Load(), Release())
+
+    assert history.crash is None
+    fsync, load, release = history.calls[1], history.calls[3], history.calls[4]
+    assert fsync.answered is not None
+    assert fsync.answered > release.asked
+    assert load.result == 5
+
+
+def test_the_epilogue_releases_the_disk() -> None:
+    """A program that forgets to release ends with an answer all the same."""
+    history = history_of(Blocking(), Hold(), Fsync())
+
+    assert history.calls[1].succeeded
+    assert [call.is_epilogue for call in history.calls] == [False, False, True]
+
+
+def test_a_call_that_never_wakes_stays_pending() -> None:
+    """It is known what it waits for."""
+
+    class Stuck(Memory):
+        def fsync(self) -> Iterator[Wait]:
+            yield Wait("a pin", lambda: False)
+
+    history = history_of(Stuck(), Fsync())
+
+    assert history.calls[0].is_pending
+    assert history.calls[0].blocked_on == "a pin"
+
+
+def test_a_parked_call_lets_others_run() -> None:
+    """It stops at the point, and goes on after the operation named by the schedule."""
+    stack = Stepped()
+    park = Preempt(call=0, at="fsync.started", until=1)
+
+    history = history_of(stack, Fsync(), Store(value=3), schedule=(park,))
+
+    fsync, store = history.calls
+    assert fsync.answered is not None
+    assert store.answered is not None
+    assert fsync.answered > store.answered
+    assert history.parked_as_asked
+    assert 0 in history.samples[1].parked
+
+
+def test_a_point_that_is_never_reached_is_told() -> None:
+    """A schedule that did not take place is no evidence."""
+    park = Preempt(call=0, at="mkclean.pte")
+
+    history = history_of(Stepped(), Fsync(), schedule=(park,))
+
+    assert not history.parked_as_asked
+
+
+@pytest.mark.parametrize(
+    ("operations", "reason"),
+    [
+        ([Load(mapping=4)], "mapping (0, 4) does not exist"),
+        ([Load(page=9)], "mapping (0, 0) has no page 9"),
+        ([Read()], "read is not offered"),
+        ([Release()], "the disk is not held"),
+        ([Hold(), Hold()], "the disk is held"),
+        ([GetUserPages(longterm=True)], "get_user_pages is not offered"),
+    ],
+)
+def test_what_cannot_be_asked_is_skipped(operations: list[object], reason: str) -> None:
+    """Every program is legal; the skip is written down with its reason."""
+    history = history_of(Memory(), *operations)
+
+    assert history.calls[len(operations) - 1].skipped == reason
+
+
+class Full(Memory):
+    """Offers files, mappings and pins, and does nothing."""
+
+    def create(self, file: int) -> None: ...
+
+    def unlink(self, file: int) -> None: ...
+
+    def mmap(self, process: int, mapping: int, file: int, pages: int) -> None: ...
+
+    def munmap(self, process: int, mapping: int) -> None: ...
+
+    def get_user_pages(self, pin: int, pages: int) -> int:
+        return pages
+
+    def put_user_page(self, pin: int, page: int) -> None: ...
+
+    def put_user_pages(self, pin: int, first: int, pages: int | None) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("operations", "reason"),
+    [
+        ([Create(file=0)], "file 0 exists"),
+        ([Create(file=1), Unlink(file=1), Mmap(file=1)], "file 1 does not exist"),
+        ([Mmap(mapping=0)], "mapping (0, 0) exists"),
+        ([Munmap(), Load()], "mapping (0, 0) does not exist"),
+        ([GetUserPages(), GetUserPages()], "pin 0 exists"),
+        ([GetUserPages(), PutUserPage(page=1)], "the pin has no such page"),
+        ([GetUserPages(), PutUserPages(), PutUserPage()], "pin 0 does not exist"),
+        ([GetUserPages(write=False)], "get_user_pages(write) is not offered"),
+        ([DeviceComplete()], "device_complete is not offered"),
+    ],
+)
+def test_handles_are_followed(operations: list[object], reason: str) -> None:
+    """A handle exists from the answer of its maker to its end."""
+    history = history_of(Full(), *operations)
+
+    assert history.calls[len(operations) - 1].skipped == reason
+
+
+def test_refusals_of_the_table_are_answers() -> None:
+    """A signal that the contract allows is no crash."""
+
+    class Beyond(Memory):
+        def store(self, page: int, word: int, value: int) -> None:
+            raise Signal(SignalName.SIGBUS)
+
+    history = history_of(Beyond(), Store())
+
+    assert history.crash is None
+    assert history.calls[0].refused
+
+
+def test_a_refusal_outside_the_table_is_a_crash() -> None:
+    """The message names operation and error."""
+
+    class Wrong(Memory):
+        def load(self, page: int, word: int) -> int:
+            raise KernelError(Errno.ENOSPC)
+
+    history = history_of(Wrong(), Load())
+
+    assert history.crash is not None
+    assert "ENOSPC (the contract forbids it)" in history.crash.message
+
+
+def test_a_stack_that_never_rests_is_inconclusive() -> None:
+    """The bound is named."""
+
+    class Restless(Memory):
+        def background(self) -> list[object]:
+            return [self._spin()]
+
+        def _spin(self) -> Iterator[Step]:
+            while True:
+                yield Step("disk.request_taken")
+
+    history = history_of(Restless(), Load())
+
+    assert history.inconclusive is not None
+    assert "without waiting" in history.inconclusive
+
+
+def _boot_raises(_: Setup) -> object:
+    raise RuntimeError("no memory")
+
+
+def _boot_tells_nonsense(_: Setup) -> object:
+    stack = Full()
+    stack.features_offered = "all of them"  # type: ignore[attr-defined]
+    return stack
+
+
+@pytest.mark.parametrize("boot", [_boot_raises, _boot_tells_nonsense])
+def test_no_stack_is_said_at_once(boot: Callable[[Setup], object]) -> None:
+    """There is nothing to judge."""
+    with pytest.raises(BootError):
+        run(boot, Program((Load(),)))
