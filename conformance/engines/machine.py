@@ -133,6 +133,20 @@ class StackMachine(RuleBasedStateMachine):
         """Return the file handles below `most` that were never used."""
         return [file for file in range(most) if file not in self.running.handles.files]
 
+    def has(self, feature: Feature) -> bool:
+        """Tell whether a feature is in force."""
+        return feature in self.running.history.features
+
+    def unused_mappings(self, processes: int, most: int) -> list[tuple[int, int]]:
+        """Return the mapping handles below `most` that are not in use."""
+        used = self.running.handles.mappings
+        return [
+            (process, mapping)
+            for process in range(processes)
+            for mapping in range(most)
+            if (process, mapping) not in used
+        ]
+
     def unused_processes(self, most: int) -> list[int]:
         """Return the process handles below `most` that are not in use."""
         used = self.running.handles.processes

@@ -40,6 +40,7 @@ from conformance.interface import (
     Evict,
     Exit,
     FailNext,
+    Feature,
     FillDisk,
     FlushDisk,
     Fork,
@@ -212,7 +213,7 @@ class _FilesystemMachine(StackMachine):
     def power_cut(self) -> None:
         self.perform(PowerCut())
 
-    @draws("flush_disk")
+    @draws("flush_disk", lambda m: m.has(Feature.VOLATILE_CACHE))
     def flush_disk(self) -> None:
         self.perform(FlushDisk())
 
@@ -222,14 +223,15 @@ class _MemoryMachine(StackMachine):
 
     @draws(
         "mmap",
-        lambda m: m.files(),
+        lambda m: m.files() and m.unused_mappings(PROCESSES_MAX, MAPPINGS_MAX),
         which=WHICH,
-        process=st.integers(0, PROCESSES_MAX - 1),
-        mapping=st.integers(0, MAPPINGS_MAX - 1),
+        where=WHICH,
         writable=st.integers(0, 4),
     )
-    def mmap(self, which: int, process: int, mapping: int, writable: int) -> None:
+    def mmap(self, which: int, where: int, writable: int) -> None:
         file = pick(self.files(), which)
+        unused = self.unused_mappings(PROCESSES_MAX, MAPPINGS_MAX)
+        process, mapping = pick(unused, where)
         self.perform(
             Mmap(process=process, mapping=mapping, file=file, writable=writable > 0)
         )
@@ -239,10 +241,15 @@ class _MemoryMachine(StackMachine):
         process, mapping = pick(self.mappings(), which)
         self.perform(Munmap(process=process, mapping=mapping))
 
-    @draws("mprotect", lambda m: m.mappings(), which=WHICH, writable=st.booleans())
-    def mprotect(self, which: int, writable: bool) -> None:
+    @draws(
+        "mprotect",
+        lambda m: len(m.mappings()) > 1,
+        which=WHICH,
+        writable=st.integers(0, 3),
+    )
+    def mprotect(self, which: int, writable: int) -> None:
         process, mapping = pick(self.mappings(), which)
-        self.perform(Mprotect(process=process, mapping=mapping, writable=writable))
+        self.perform(Mprotect(process=process, mapping=mapping, writable=writable > 0))
 
     @draws("mremap", lambda m: m.mappings(), which=WHICH, park=PARK)
     def mremap(self, which: int, park: str | None) -> None:
@@ -443,7 +450,23 @@ class _DeviceMachine(StackMachine):
 class ConformanceMachine(
     _FileMachine, _FilesystemMachine, _MemoryMachine, _GupMachine, _DeviceMachine
 ):
-    """Draws every operation of the vocabulary."""
+    """Draws every operation of the vocabulary.
+
+    An operation that is listed again is drawn more often: those that need a pin come
+    up only while there is one.
+    """
+
+    store_again = _MemoryMachine.store
+    get_again = _GupMachine.get_user_pages
+    get_fast_again = _GupMachine.get_user_pages_fast
+    get_fast_once_more = _GupMachine.get_user_pages_fast
+    put_dirty_again = _GupMachine.put_user_pages_dirty_lock
+    put_plain_again = _GupMachine.put_page
+    dirty_again = _GupMachine.set_page_dirty_lock
+    device_write_again = _DeviceMachine.device_write
+    device_write_once_more = _DeviceMachine.device_write
+    device_complete_again = _DeviceMachine.device_complete
+    writeback_again = _FileMachine.writeback
 
 
 def run_stateful(

@@ -15,10 +15,8 @@ otherwise.
 from collections.abc import Iterator
 
 from conformance.interface import (
-    DeviceComplete,
     DeviceWrite,
     Errno,
-    FailNext,
     Fsync,
     KernelError,
     Load,
@@ -27,14 +25,11 @@ from conformance.interface import (
     Sync,
     Truncate,
 )
-from conformance.oracle.history import Call, Moment, Sample
+from conformance.oracle.history import Call, Sample
 from conformance.oracle.layout import PageName
-from conformance.rules.evidence import (
-    at_rest,
-    found_losses,
-    lost_in_memory,
-    lost_on_disk,
-)
+from conformance.rules.bounce_errors import ERROR_RULES
+from conformance.rules.device_data import sightings
+from conformance.rules.evidence import found_losses, lost_in_memory, lost_on_disk
 from conformance.rules.losses import Loss
 from conformance.rules.pinned import (
     NEW_BLOCKS,
@@ -46,10 +41,7 @@ from conformance.rules.pinned import (
     is_held_over,
     is_hindered,
     pin_of,
-    shown_by,
     sync_of,
-    syncs,
-    values_since,
     was_full_over,
     was_pinned_over,
     write_pins,
@@ -95,24 +87,19 @@ def dirty_as_long_as_pinned(case: Case) -> Iterator[Finding]:
     for pinned in write_pins(case.oracle):
         for _ in _writes_after_cleaning(case, pinned):
             case.premise()
-    yield from found_losses(case, "BNC-KEEPDIRTY")
     for loss in (*lost_in_memory(case), *lost_on_disk(case)):
         pin = pin_of(case.oracle, loss)
-        is_ours = loss.owner != "BNC-KEEPDIRTY" and pin is not None
-        if is_ours and loss.writer in _writes_after_cleaning(case, pin):
-            yield case.found(loss.call, f"{loss.sentence}: {_WRITTEN_LATER}")
-    for sighting in _sightings(case):
+        if loss.owner != "BNC-KEEPDIRTY" and pin is not None:
+            if loss.writer in _writes_after_cleaning(case, pin):
+                yield case.found(loss.call, loss.sentence)
+    yield from found_losses(case, "BNC-KEEPDIRTY")
+    for sighting in sightings(case):
         if sighting.write in _writes_after_cleaning(case, sighting.pinned):
             yield from sighting.findings(case)
 
 
-_WRITTEN_LATER = "a device wrote it after the pinned page had been written"
-
-
-def _writes_after_cleaning(case: Case, pinned: Pinned | None) -> list[Call]:
+def _writes_after_cleaning(case: Case, pinned: Pinned) -> list[Call]:
     """Return a device's writes after a writeback of the page while it was pinned."""
-    if pinned is None:
-        return []
     record, page = pinned
     name = page.file_page
     assert name is not None
@@ -122,3 +109,205 @@ def _writes_after_cleaning(case: Case, pinned: Pinned | None) -> list[Call]:
         if is_attached(case.oracle, pinned, write.asked, write.asked)
         and any(cleanings(case.oracle, name[0], record.maker.ended, write.asked))
     ]
+
+
+@rule(
+    "BNC-FSYNC",
+    clause=Clause(
+        THREAD,
+        "Kara, Chinner, Glisse 2019, on S6 and S19",
+        "a sync for data integrity writes what pinned pages hold and answers; it "
+        "neither passes them over nor waits for pins",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(operations=(_GUP, _SYNC), absent_features=_TRACKED),
+)
+def synced_though_pinned(case: Case) -> Iterator[Finding]:
+    """A sync answers while pages are pinned for writing, and has written them."""
+    for call, operation in case.history.asked(Fsync, Sync):
+        file = operation.file if isinstance(operation, Fsync) else None
+        yield from _waits_for_pin(case, call, file)
+    for loss in lost_on_disk(case):
+        sync = sync_of(case.oracle, loss)
+        if sync is None or has_failures(case.history, before=sync.ended):
+            continue
+        if was_pinned_over(case.oracle, _name(loss), sync.asked, sync.ended):
+            why = "a sync answered while the page was pinned"
+            yield case.found(loss.call, f"{loss.sentence}: {why}")
+    for sighting in sightings(case):
+        if sighting.write not in _writes_after_cleaning(case, sighting.pinned):
+            yield from sighting.findings(case)
+
+
+def _waits_for_pin(case: Case, sync: Call, file: int | None) -> Iterator[Finding]:
+    sample = case.history.sample_after(sync.asked)
+    if sample is None or is_hindered(case.history, sample.moment):
+        return
+    for pinned in write_pins(case.oracle):
+        name = pinned[1].file_page
+        assert name is not None
+        if file not in {None, name[0]}:
+            continue
+        if is_held_over(case.oracle, pinned, sync.asked, sample.moment):
+            case.premise()
+            if _is_stuck(sync, sample):
+                yield case.found(
+                    sync,
+                    f"{sync.operation.name} waits for {sync.blocked_on or 'something'} "
+                    f"while page {name[1]} of file {name[0]} is pinned (should answer)",
+                )
+            return
+
+
+def _is_stuck(sync: Call, sample: Sample) -> bool:
+    """Tell whether a sync had not answered, with nobody else under way."""
+    return sample.pending == {sync.index} and not sample.parked
+
+
+def _name(loss: Loss) -> PageName:
+    return loss.file, loss.page
+
+
+@rule(
+    "BNC-RESERVE",
+    clause=Clause(
+        THREAD,
+        "Chinner, Hellwig, February 2023, on S18",
+        "where every write takes a new block, a page that is pinned and was written "
+        "gets another promised before it can be dirty again",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.SHOULD,
+    needs=Needs(
+        operations=(_GUP, _DEVICE, _SYNC, "fill_disk"),
+        features=("copy_on_write", "checksums"),
+    ),
+)
+def space_for_every_copy(case: Case) -> Iterator[Finding]:
+    """A pinned page that was written once can be written again on a full disk."""
+    history = case.history
+    if not NEW_BLOCKS & history.features:
+        return
+    for call, operation in history.asked(Fsync, Sync):
+        file = operation.file if isinstance(operation, Fsync) else None
+        if not was_full_over(history, call.asked, call.ended):
+            continue
+        if not _rewrites(case, call, file) or has_failures(history, before=call.ended):
+            continue
+        case.premise()
+        if _is_for_space(call):
+            yield case.found(
+                call,
+                f"{call.operation.name} of a page that was written while it was "
+                f"pinned is refused with {call.error} (should have space)",
+            )
+    for loss in lost_on_disk(case):
+        sync, pin = sync_of(case.oracle, loss), pin_of(case.oracle, loss)
+        if sync is None or pin is None or has_failures(history, before=sync.ended):
+            continue
+        is_full = was_full_over(history, sync.asked, sync.ended)
+        if is_full and loss.writer in _writes_after_cleaning(case, pin):
+            yield case.found(loss.call, f"{loss.sentence}: the disk was full")
+
+
+def _rewrites(case: Case, sync: Call, file: int | None) -> bool:
+    """Tell whether a sync has to write what a device wrote after a copy was taken."""
+    return any(
+        write.ended < sync.asked
+        for pinned in write_pins(case.oracle)
+        if pinned[1].file_page is not None and file in {None, pinned[1].file_page[0]}
+        for write in _writes_after_cleaning(case, pinned)
+    )
+
+
+def _is_for_space(call: Call) -> bool:
+    errors = {Errno.ENOSPC, Errno.EIO}
+    return isinstance(call.error, KernelError) and call.error.errno in errors
+
+
+@rule(
+    "BNC-EOF",
+    clause=Clause(
+        KERNEL,
+        "writepage of every filesystem; iomap_writepage_handle_eof",
+        "the copy is zero beyond the end of the file, whatever a device has put "
+        "there; it does not show when the file grows",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(
+        operations=(_GUP, _DEVICE, _SYNC, "truncate", "power_cut|read|load"),
+        absent_features=_TRACKED,
+    ),
+)
+def nothing_beyond_the_end(case: Case) -> Iterator[Finding]:
+    """What a device wrote beyond the end of the file never becomes its content."""
+    for name, word, sync in _spills(case):
+        if _is_shown_later(case, name, word, sync):
+            case.premise()
+    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+        if loss.word is None or loss.seen is None:
+            continue
+        for name, word, sync in _spills(case):
+            values = {
+                value
+                for write in case.oracle._log.beyond(name, word)
+                for value in write.values
+            }
+            is_here = (*_name(loss), loss.word) == (*name, word)
+            if is_here and loss.seen in values and loss.call.asked > sync.ended:
+                why = "a device wrote it beyond the end of the file"
+                yield case.found(loss.call, f"{loss.sentence}: {why}")
+                break
+
+
+def _spills(case: Case) -> Iterator[tuple[PageName, int, Call]]:
+    """Yield words beyond the end that devices wrote, and a sync while pinned."""
+    for _, page in write_pins(case.oracle):
+        name = page.file_page
+        assert name is not None
+        for write in page.device_writes:
+            for word in range(case.oracle.words_per_page):
+                if not _is_beyond(case, name, word, write):
+                    continue
+                for sync in good_syncs(case.oracle, name[0]):
+                    is_later = sync.asked > write.ended
+                    window = sync.asked, sync.ended
+                    if is_later and was_pinned_over(case.oracle, name, *window):
+                        yield name, word, sync
+
+
+def _is_beyond(case: Case, name: PageName, word: int, write: Call) -> bool:
+    if isinstance(write.operation, DeviceWrite) and write.operation.word != word:
+        return False
+    beyond = case.oracle._log.beyond(name, word)
+    return any(spill.begin == write.asked for spill in beyond)
+
+
+def _is_shown_later(case: Case, name: PageName, word: int, sync: Call) -> bool:
+    """Tell whether the file was made to reach the word, and then looked at."""
+    position = name[1] * case.oracle.words_per_page + word
+    grown = [
+        call.ended
+        for call, truncate in case.history.asked(Truncate)
+        if truncate.file == name[0]
+        and truncate.words > position
+        and call.asked > sync.ended
+        and call.succeeded
+    ]
+    looks = (call for call, _ in case.history.asked(PowerCut, Read, Load))
+    return any(call.asked > min(grown, default=call.asked) for call in looks)
+
+
+RULES: tuple[Rule, ...] = (
+    *STABLE_RULES,
+    dirty_as_long_as_pinned,
+    synced_though_pinned,
+    space_for_every_copy,
+    nothing_beyond_the_end,
+    *ERROR_RULES,
+)

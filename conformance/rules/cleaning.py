@@ -208,7 +208,7 @@ def _is_of(loss: Loss, name: PageName) -> bool:
     needs=Needs(operations=("store", "fsync|sync")),
 )
 def dirty_bits_are_not_dropped(case: Case) -> Iterator[Finding]:
-    """A store that only a page table entry knows of reaches the disk by the next sync."""
+    """A store that only a page table entry knows of is written by the next sync."""
     silent = set()
     for name, stores in _stores(case).items():
         for call in stores:

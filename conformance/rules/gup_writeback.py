@@ -143,7 +143,7 @@ def nowait_does_not_wait(case: Case) -> Iterator[Finding]:
         if _waits(case, call):
             yield case.found(
                 call,
-                f"get_user_pages with nowait waits for {place_of(name)}, which is under "
+                f"get_user_pages with nowait waits for {place_of(name)}, under "
                 "writeback (should grant fewer pages or be refused)",
             )
 

@@ -27,6 +27,7 @@ from conformance.interface import (
     Sync,
     Writeback,
 )
+from conformance.oracle.detaches import Fate
 from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.pins import PinnedPage, PinRecord
 from conformance.rules.evidence import at_rest, found_losses, lost_in_memory
@@ -133,7 +134,8 @@ def _device_writes(
         before = case.history.sample_before(write.asked)
         if before is None or not _was_cleaned(case, name, record.maker, write):
             continue
-        if before.moment < record.maker.ended:
+        fate = case.oracle.detaches.fate(name, record.maker, write.asked, write.ended)
+        if before.moment < record.maker.ended or fate is not Fate.ATTACHED:
             continue
         case.premise()
         yield from _lost_after_drop(case, name, write)

@@ -53,6 +53,7 @@ from conformance.rules.transitions import (
     PageName,
     claims_clean,
     is_writer,
+    pages_asked,
     pages_written,
     samples_around,
 )
@@ -149,9 +150,9 @@ def _detaching_at(case: Case, moment: Moment) -> Call | None:
 def removed_pages_stay_removed(case: Case) -> Iterator[Finding]:
     """A page that is cut off while it is accessed leaves nothing in any file."""
     for call, _ in case.history.asked(Store, GetUserPages):
-        if call.refused or not is_writer(case, call):
+        if not is_writer(case, call):
             continue
-        for name in pages_written(case, call):
+        for name in pages_asked(case, call):
             since = _when_cut_beside(case, call, name)
             if since is None:
                 continue

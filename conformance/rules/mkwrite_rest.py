@@ -45,6 +45,7 @@ from conformance.rules.transitions import (
     PageName,
     is_full,
     is_writer,
+    pages_asked,
     pages_written,
     syncs,
 )
@@ -78,7 +79,8 @@ def unused_space_goes_back(case: Case) -> Iterator[Finding]:
     for sample in rests(case.history):
         if sample.statfs is None or not _is_quiet(case, sample):
             continue
-        case.premise()
+        if any(call.asked < sample.moment for call, _ in case.history.asked(*WRITERS)):
+            case.premise()
         taken = first.blocks_free - sample.statfs.blocks_free
         holding = _pages_with_data(case, sample.moment)
         if taken < 0 or taken > holding:
@@ -166,7 +168,7 @@ def _touched_by(case: Case, call: Call) -> list[PageName]:
     names: list[PageName | None]
     match call.operation:
         case Store() | GetUserPages():
-            names = _asked_for(case, call)
+            names = [*pages_asked(case, call)]
         case Write(file, page):
             names = [(file, page), *_cut_pages(case, call, file, 0)]
         case Truncate(file, words):
@@ -185,16 +187,6 @@ def _cut_pages(case: Case, call: Call, file: int, words: int) -> list[PageName |
     size = case.oracle.words_per_page
     sizes = {words, *case.oracle.sizes(file, call.asked, call.ended)}
     return [(file, end // size) for end in sizes if end % size]
-
-
-def _asked_for(case: Case, call: Call) -> list[PageName | None]:
-    operation = call.operation
-    assert isinstance(operation, Store | GetUserPages)
-    count = operation.pages if isinstance(operation, GetUserPages) else 1
-    where = operation.process, operation.mapping
-    return [
-        case.oracle.target(*where, operation.page + i, call.asked) for i in range(count)
-    ]
 
 
 def _is_cut(case: Case, name: PageName, last: Moment, moment: Moment) -> bool:

@@ -16,6 +16,7 @@ from conformance.oracle.detaches import Fate
 from conformance.oracle.history import Call, Sample
 from conformance.oracle.layout import PageName
 from conformance.oracle.pins import PinnedPage, PinRecord
+from conformance.rules import requests
 from conformance.rules.accounts import (
     DRIVERS,
     Spell,
@@ -203,7 +204,8 @@ def false_positives_are_harmless(case: Case) -> Iterator[Finding]:
     crowded = [
         (call, name)
         for call, file in _syncs(case)
-        for name in _crowded(case, call, file)
+        for name in _crowded(case, call)
+        if file in {None, name[0]}
     ]
     if not crowded:
         return
@@ -340,4 +342,5 @@ RULES: tuple[Rule, ...] = (
     each_pin_adds_the_bias,
     no_false_negatives,
     false_positives_are_harmless,
+    *requests.RULES,
 )

@@ -8,6 +8,7 @@ Interface:
   * `accesses(case, ...)` yields the write accesses that were alone between the two
     samples around them, so that whatever changed is their doing.
   * `Access.was_clean(case)`, `shows_write`, `mkwrite_ran` say what changed.
+  * `pages_asked` and `pages_written` name what a call is about.
   * `is_alone(case, call, begin, end)` for other calls.
 
 A page is taken for clean if the stack claims so. Where it claims nothing, a good
@@ -259,6 +260,17 @@ def pages_written(case: Case, call: Call) -> Iterator[PageName]:
         case _:
             names = []
     yield from (name for name in names if name is not None)
+
+
+def pages_asked(case: Case, call: Call) -> list[PageName]:
+    """Name the pages of files that a Store or get_user_pages is about."""
+    operation = call.operation
+    assert isinstance(operation, Store | GetUserPages)
+    count = operation.pages if isinstance(operation, GetUserPages) else 1
+    where = operation.process, operation.mapping
+    pages = range(operation.page, operation.page + count)
+    names = [case.oracle.target(*where, page, call.asked) for page in pages]
+    return [name for name in names if name is not None]
 
 
 def is_full(case: Case, begin: Moment, end: Moment) -> bool:

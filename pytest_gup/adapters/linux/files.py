@@ -74,6 +74,19 @@ class Files:
         path = self.bench.file_path(file)
         return self.bench.begin(self.bench.shell, "remove", path, descriptor)
 
+    def fill_disk(self) -> Call:
+        """Give all free blocks to a file of our own."""
+        return self.bench.begin(self.bench.shell, "fill_disk", self._filler)
+
+    def free_disk(self) -> Call:
+        """Remove that file, and have its blocks free indeed, by syncfs(2)."""
+        bench = self.bench
+        return bench.begin(bench.shell, "free_disk", self._filler, bench.root)
+
+    @property
+    def _filler(self) -> str:
+        return f"{self.bench.path}/filler"
+
     def _on(
         self, file: int, name: str, *arguments: object, then: Answered = lambda _: None
     ) -> Call:

@@ -52,7 +52,7 @@ BTRFS = Filesystem(
     name="btrfs",
     package="btrfs-progs",
     size_bytes=128 << 20,
-    make=("mkfs.btrfs", "-q", "-K", "-m", "single", "-d", "single"),
+    make=("mkfs.btrfs", "-q", "-K", "-n", "4096", "-m", "single", "-d", "single"),
     options="nodiscard,commit=300",
     fixed=frozenset({Feature.CHECKSUMS, Feature.COPY_ON_WRITE}),
 )

@@ -20,6 +20,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from types import FrameType
 
 from pytest_gup.adapters.linux import fuse, kernel, runfolder, server, wire, worker
@@ -201,5 +202,7 @@ class Keeper:
                 signal.signal(number, signal.SIG_IGN)
             actor = SERVERS[name](fuse.Connection(descriptor))
             server.run(actor, ends, f"gup-{name}")
+        except BaseException:  # noqa: BLE001 - the process ends here
+            traceback.print_exc()
         finally:
             os._exit(0)

@@ -7,6 +7,7 @@ Interface:
     are what their names say.
 """
 
+import contextlib
 import ctypes
 import os
 
@@ -25,6 +26,11 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 PR_SET_IO_FLUSHER = 57
 
+LONG = frozenset(
+    {"mmap", "mremap", "read", "write", "pread64", "pwrite64", "syscall"}
+)
+"""Functions that answer a long, a size or an address; others answer an int."""
+
 Argument = int | bytes | None
 
 
@@ -35,7 +41,7 @@ def call(name: str, *arguments: Argument) -> int:
         OSError: it answered -1.
     """
     function = LIBC[name]
-    function.restype = ctypes.c_long
+    function.restype = ctypes.c_long if name in LONG else ctypes.c_int
     answer: int = function(*[_widened(argument) for argument in arguments])
     if answer == -1:
         error = ctypes.get_errno()
@@ -86,8 +92,13 @@ def name_process(name: str) -> None:
 
 
 def become_io_flusher() -> None:
-    """Tell memory reclaim that block writes depend on this process."""
-    call("prctl", PR_SET_IO_FLUSHER, 1, 0, 0, 0)
+    """Tell memory reclaim that block writes depend on this process, if we may.
+
+    It takes CAP_SYS_RESOURCE, which root in a container may lack. Without it the
+    lab works as long as the machine is not out of memory.
+    """
+    with contextlib.suppress(PermissionError):
+        call("prctl", PR_SET_IO_FLUSHER, 1, 0, 0, 0)
 
 
 def _widened(argument: Argument) -> ctypes.c_long | bytes | None:

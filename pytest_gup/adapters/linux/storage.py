@@ -114,18 +114,6 @@ class Storage(Files):
         self.bench.is_frozen = False
         return self.bench.begin(self.bench.shell, "ioctl", self.bench.root, FITHAW, 0)
 
-    def fill_disk(self) -> Call:
-        """Give all free blocks to a file of our own."""
-        return self.bench.begin(self.bench.shell, "fill_disk", self._filler)
-
-    def free_disk(self) -> Call:
-        """Remove that file."""
-        return self.bench.begin(self.bench.shell, "remove", self._filler, None)
-
-    @property
-    def _filler(self) -> str:
-        return f"{self.bench.path}/filler"
-
 
 def _image(read: PagesRead, word_size: int) -> FileImage:
     """Make a file image of the pages that were read."""

@@ -23,6 +23,7 @@ import signal
 import socket
 import struct
 import threading
+import traceback
 from collections.abc import Callable
 
 from pytest_gup.adapters.linux import kernel, wire
@@ -58,6 +59,8 @@ def _live(worker: "Worker", descriptors: list[int]) -> None:
         threading.Thread(target=worker.work, args=(end,), daemon=True).start()
     try:
         worker.work(ends[0])
+    except BaseException:  # noqa: BLE001 - the process ends here
+        traceback.print_exc()
     finally:
         os._exit(0)
 
@@ -84,6 +87,7 @@ class Worker:
             "remove": remove,
             "fadvise": os.posix_fadvise,
             "fill_disk": fill_disk,
+            "free_disk": free_disk,
             "map": map_pages,
             "device": self.device,
             "direct": self.direct,
@@ -221,6 +225,12 @@ def remove(path: str, descriptor: int | None) -> None:
 def mtime(descriptor: int) -> int:
     """Tell the modification time of a file, in nanoseconds."""
     return os.fstat(descriptor).st_mtime_ns
+
+
+def free_disk(path: str, root: int) -> None:
+    """Give back the blocks of a file; some filesystems do so at the next commit."""
+    os.unlink(path)
+    kernel.call("syncfs", root)
 
 
 def fill_disk(path: str) -> None:

@@ -1,0 +1,96 @@
+"""Liveness: every call answers in the end."""
+
+from conformance.interface import (
+    DeviceAbort,
+    FailNext,
+    Fsync,
+    GetUserPages,
+    GetUserPagesFast,
+    Hold,
+    HoldPoint,
+    Release,
+    Store,
+    Sync,
+    Truncate,
+    Umount,
+)
+from conformance.program import Program
+from conformance.scenarios.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        "pin-waits-for-writeback",
+        ("LIVE-GUP",),
+        Program(
+            (
+                Store(value=1),
+                Hold(),
+                Fsync(),
+                GetUserPages(pin=0),
+                Release(),
+                DeviceAbort(pin=0),
+            )
+        ),
+        "A page is asked for while it is written; it comes when that has ended.",
+    ),
+    Scenario(
+        "pins-wait-for-a-write-not-yet-captured",
+        ("LIVE-GUP",),
+        Program(
+            (
+                Store(page=0, value=1),
+                Store(page=1, value=1),
+                Hold(at=HoldPoint.BEFORE_CAPTURE),
+                Fsync(),
+                GetUserPagesFast(page=0, pages=2, pin=0),
+                Store(page=1, value=2),
+                GetUserPages(page=1, pin=1),
+            )
+        ),
+        "Several wait, and nobody releases the disk but the end of the program.",
+    ),
+    Scenario(
+        "pin-waits-for-a-write-that-fails",
+        ("LIVE-GUP",),
+        Program(
+            (
+                Store(value=1),
+                FailNext(),
+                Hold(),
+                Fsync(),
+                GetUserPages(pin=0),
+                Release(),
+                Fsync(),
+            )
+        ),
+        "The write that was waited for ends in an error; the wait ends all the same.",
+    ),
+    Scenario(
+        "fsync-beside-a-lasting-pin",
+        ("LIVE-SYNC",),
+        Program((Store(value=1), GetUserPages(pin=0), Fsync(), Sync(), Fsync())),
+        "A page that stays pinned is written by each sync, and none waits.",
+    ),
+    Scenario(
+        "fsync-beside-lasting-pins-of-the-second-page",
+        ("LIVE-SYNC",),
+        Program(
+            (
+                GetUserPages(page=1, pin=0),
+                GetUserPagesFast(page=1, pin=1),
+                Store(page=0, value=1),
+                Store(page=1, value=2),
+                Fsync(),
+                Truncate(words=2),
+                Sync(),
+            )
+        ),
+        "Two pins, on a page that is not the first, and not the file's in the end.",
+    ),
+    Scenario(
+        "umount-beside-a-lasting-pin",
+        ("LIVE-SYNC",),
+        Program((Store(value=1), GetUserPages(pages=2, pin=0), Umount())),
+        "Unmounting does not wait for devices either.",
+    ),
+)
