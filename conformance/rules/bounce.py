@@ -87,15 +87,21 @@ def dirty_as_long_as_pinned(case: Case) -> Iterator[Finding]:
     for pinned in write_pins(case.oracle):
         for _ in _writes_after_cleaning(case, pinned):
             case.premise()
-    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
-        pin = pin_of(case.oracle, loss)
-        if loss.owner != "BNC-KEEPDIRTY" and pin is not None:
-            if loss.writer in _writes_after_cleaning(case, pin):
-                yield case.found(loss.call, loss.sentence)
+    for loss in _lost_after_cleaning(case):
+        if loss.owner != "BNC-KEEPDIRTY":
+            yield case.found(loss.call, loss.sentence)
     yield from found_losses(case, "BNC-KEEPDIRTY")
     for sighting in sightings(case):
         if sighting.write in _writes_after_cleaning(case, sighting.pinned):
             yield from sighting.findings(case)
+
+
+def _lost_after_cleaning(case: Case) -> Iterator[Loss]:
+    """Yield losses of what a device wrote after the page had been written."""
+    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+        pin = pin_of(case.oracle, loss)
+        if pin is not None and loss.writer in _writes_after_cleaning(case, pin):
+            yield loss
 
 
 def _writes_after_cleaning(case: Case, pinned: Pinned) -> list[Call]:
@@ -193,24 +199,25 @@ def space_for_every_copy(case: Case) -> Iterator[Finding]:
         return
     for call, operation in history.asked(Fsync, Sync):
         file = operation.file if isinstance(operation, Fsync) else None
-        if not was_full_over(history, call.asked, call.ended):
-            continue
-        if not _rewrites(case, call, file) or has_failures(history, before=call.ended):
-            continue
-        case.premise()
-        if _is_for_space(call):
-            yield case.found(
-                call,
-                f"{call.operation.name} of a page that was written while it was "
-                f"pinned is refused with {call.error} (should have space)",
-            )
-    for loss in lost_on_disk(case):
-        sync, pin = sync_of(case.oracle, loss), pin_of(case.oracle, loss)
-        if sync is None or pin is None or has_failures(history, before=sync.ended):
-            continue
-        is_full = was_full_over(history, sync.asked, sync.ended)
-        if is_full and loss.writer in _writes_after_cleaning(case, pin):
+        if _is_on_full_disk(case, call) and _rewrites(case, call, file):
+            case.premise()
+            if _is_for_space(call):
+                yield case.found(
+                    call,
+                    f"{call.operation.name} of a page that was written while it was "
+                    f"pinned is refused with {call.error} (should have space)",
+                )
+    for loss in _lost_after_cleaning(case):
+        sync = sync_of(case.oracle, loss)
+        if sync is not None and _is_on_full_disk(case, sync):
             yield case.found(loss.call, f"{loss.sentence}: the disk was full")
+
+
+def _is_on_full_disk(case: Case, sync: Call) -> bool:
+    """Tell whether a sync ran on a full disk that did nothing worse."""
+    return was_full_over(case.history, sync.asked, sync.ended) and not has_failures(
+        case.history, before=sync.ended
+    )
 
 
 def _rewrites(case: Case, sync: Call, file: int | None) -> bool:

@@ -72,22 +72,32 @@ def nothing_lost_by_errors(case: Case) -> Iterator[Finding]:
     if not any(failure.write for _, failure in history.asked(FailNext)):
         return
     for name in _pinned_pages(case):
-        for failed in syncs(case.oracle, name[0]):
-            window = failed.asked, failed.ended
-            if not failed.refused or not was_pinned_over(case.oracle, name, *window):
-                continue
-            if has_failures(history, before=failed.ended):
+        for sync in syncs(case.oracle, name[0]):
+            if _is_failed_while_pinned(case, name, sync):
                 case.premise()
-                yield from _gone_after(case, name, failed)
+                yield from _gone_after(case, name, sync)
+    yield from _unreported(case)
+    yield from _leaks(case)
+
+
+def _is_failed_while_pinned(case: Case, name: PageName, sync: Call) -> bool:
+    return (
+        sync.refused
+        and was_pinned_over(case.oracle, name, sync.asked, sync.ended)
+        and has_failures(case.history, before=sync.ended)
+    )
+
+
+def _unreported(case: Case) -> Iterator[Finding]:
+    """Yield what is lost by a sync that answered after a write had failed."""
     for loss in lost_on_disk(case):
         sync = sync_of(case.oracle, loss)
         name = loss.file, loss.page
-        if sync is None or not has_failures(history, before=sync.ended):
+        if sync is None or not has_failures(case.history, before=sync.ended):
             continue
         if was_pinned_over(case.oracle, name, sync.asked, sync.ended):
             why = "the sync answered that all was well"
             yield case.found(loss.call, f"{loss.sentence}: {why}")
-    yield from _leaks(case)
 
 
 def _pinned_pages(case: Case) -> list[PageName]:
@@ -104,23 +114,28 @@ def _gone_after(case: Case, name: PageName, failed: Call) -> Iterator[Finding]:
     if again is None or not was_pinned_over(oracle, name, failed.asked, again.ended):
         return
     for cut, _ in case.history.asked(PowerCut):
-        if cut.asked < again.ended or not cut.succeeded:
-            continue
-        if _fails_between(case, failed.ended, cut.asked):
-            return
-        for word in range(oracle.words_per_page):
-            owed = owed_before(oracle, name, word, failed.asked)
-            seen = shown_by(cut, name, word, oracle.words_per_page)
-            if owed is None or seen is None:
-                continue
-            admissible = values_since(oracle, name, word, owed.begin, cut.ended)
-            if seen not in admissible:
-                wanted = " or ".join(map(str, sorted(admissible)))
-                yield case.found(
-                    cut,
-                    f"word {word} of page {name[1]} of file {name[0]} is {seen} after "
-                    f"a sync that failed and one that did not (should be {wanted})",
-                )
+        is_after = cut.succeeded and cut.asked > again.ended
+        if is_after and not _fails_between(case, failed.ended, cut.asked):
+            for word in range(oracle.words_per_page):
+                yield from _gone(case, name, word, failed, cut)
+
+
+def _gone(
+    case: Case, name: PageName, word: int, failed: Call, cut: Call
+) -> Iterator[Finding]:
+    oracle = case.oracle
+    owed = owed_before(oracle, name, word, failed.asked)
+    seen = shown_by(cut, name, word, oracle.words_per_page)
+    if owed is None or seen is None:
+        return
+    admissible = values_since(oracle, name, word, owed.begin, cut.ended)
+    if seen not in admissible:
+        wanted = " or ".join(map(str, sorted(admissible)))
+        yield case.found(
+            cut,
+            f"word {word} of page {name[1]} of file {name[0]} is {seen} after a sync "
+            f"that failed and one that did not (should be {wanted})",
+        )
 
 
 def _fails_between(case: Case, begin: Moment, end: Moment) -> bool:

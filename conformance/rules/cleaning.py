@@ -45,6 +45,7 @@ from conformance.rules.rule import (
     rule,
 )
 from conformance.rules.sightings import (
+    Parking,
     is_clean,
     parking,
     place_of,
@@ -55,6 +56,7 @@ from conformance.rules.sightings import (
 from conformance.verdicts import Kind, Level
 
 _CLEANERS = (Fsync, Sync, Writeback)
+_MOVERS = (Mremap, Fork)
 MAPPINGS_MIN = 2
 """Mappings from which on one of them can be forgotten."""
 
@@ -109,19 +111,33 @@ def every_mapping_is_protected(case: Case) -> Iterator[Finding]:
 )
 def no_entry_slips_past_the_walk(case: Case) -> Iterator[Finding]:
     """A mapping moved or copied while a page is cleaned is not left writable."""
-    for parked in parking(case):
-        walk = parked.call
-        is_walk = parked.at.startswith("mkclean.")
-        if not is_walk or not isinstance(walk.operation, _CLEANERS):
-            continue
-        movers = case.history.asked(Mremap, Fork)
-        if not any(parked.covers(call) for call, _ in movers):
-            continue
+    for walk, mover in _races(case):
         case.premise()
+        if walk.answered is None or mover.answered is None:
+            continue
+        begin = max(walk.ended, mover.ended)
         for name, stores in _stores(case).items():
-            if stores[0].ended < walk.asked and walk.answered is not None:
-                end = _next_sync(case, name[0], walk.ended)
-                yield from _unnoticed(case, name, walk.ended, end)
+            if stores[0].ended < walk.asked:
+                end = _next_sync(case, name[0], begin)
+                yield from _unnoticed(case, name, begin, end)
+
+
+def _races(case: Case) -> Iterator[tuple[Call, Call]]:
+    """Yield each walk with a mover of entries that overlapped it, one being parked."""
+    for parked in parking(case):
+        call = parked.call
+        if parked.at.startswith("mkclean.") and isinstance(call.operation, _CLEANERS):
+            yield from ((call, mover) for mover in _asked_while(case, parked, _MOVERS))
+        elif parked.at.startswith(("mremap.", "fork.")):
+            yield from ((walk, call) for walk in _asked_while(case, parked, _CLEANERS))
+
+
+def _asked_while(
+    case: Case, parked: Parking, kinds: tuple[type[Operation], ...]
+) -> Iterator[Call]:
+    for call, _ in case.history.asked(*kinds):
+        if parked.covers(call):
+            yield call
 
 
 def _stores(case: Case) -> dict[PageName, list[Call]]:

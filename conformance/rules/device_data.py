@@ -132,6 +132,6 @@ def owed_before(
     made = [
         write
         for write in oracle._log.of(name, word)
-        if write.is_certain and 0 <= write.begin and write.end < moment
+        if write.is_certain and write.begin >= 0 and write.end < moment
     ]
     return max(made, key=lambda write: write.begin, default=None)

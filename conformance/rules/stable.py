@@ -247,6 +247,8 @@ def captured_once(case: Case) -> Iterator[Finding]:
                 yield from _at(case, moment, books.written(event))
             case WritebackEnded():
                 books.copies.pop(event.frame, None)
+            case _:
+                pass
 
 
 @attrs.define(eq=False)

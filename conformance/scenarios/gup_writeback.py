@@ -15,6 +15,7 @@ from conformance.interface import (
     Mmap,
     Munmap,
     PowerCut,
+    PunchHole,
     PutUserPagesDirtyLock,
     Release,
     SetPageDirtyLock,
@@ -148,9 +149,7 @@ _WINDOW_SCENARIOS = (
     Scenario(
         "gup-fast-reads-pte-before-fsync",
         ("GWB-FAST-RECHECK",),
-        Program(
-            _BACKOFF, schedule=(Preempt(call=1, at="gup_fast.pte_read", until=2),)
-        ),
+        Program(_BACKOFF, schedule=(Preempt(call=1, at="gup_fast.pte_read", until=2),)),
         "The page is cleaned, and the writeback over, before GUP-fast takes it.",
     ),
     Scenario(
@@ -220,6 +219,39 @@ _WINDOW_SCENARIOS = (
             schedule=(Preempt(call=2, at="gup_fast.reference_taken", until=3),),
         ),
         "The mapping goes away; the call is refused and leaves nothing.",
+    ),
+    Scenario(
+        "gup-fast-backs-off-at-first-of-two-pages",
+        ("GWB-BACKOFF-CLEAN",),
+        Program(
+            (
+                Store(page=0, value=1),
+                Store(page=1, value=2),
+                GetUserPagesFast(pages=2, pin=1),
+                PunchHole(page=0),
+                DeviceComplete(pin=1, value=3),
+                Load(page=0),
+                Load(page=1),
+            ),
+            schedule=(Preempt(call=2, at="gup_fast.reference_taken", until=3),),
+        ),
+        "The walk must end at the first page although the second could be had.",
+    ),
+    Scenario(
+        "gup-fast-backs-off-for-reader",
+        ("GWB-BACKOFF-CLEAN",),
+        Program(
+            (
+                Mmap(process=1, mapping=1, pages=1),
+                Load(process=1, mapping=1),
+                GetUserPagesFast(process=1, mapping=1, pin=1, write=False),
+                Munmap(process=1, mapping=1),
+                Fsync(),
+                Load(),
+            ),
+            schedule=(Preempt(call=2, at="gup_fast.reference_taken", until=3),),
+        ),
+        "A device that would only read does not get the page; nothing becomes dirty.",
     ),
     Scenario(
         "gup-fast-backs-off-and-may-not-wait",

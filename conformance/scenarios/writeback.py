@@ -31,7 +31,7 @@ from conformance.scenarios.scenario import Scenario
 _PROTECT = (
     Scenario(
         "two-processes-store-after-fsync",
-        ("WB-PROTECT", "WB-PTEDIRTY"),
+        ("WB-PROTECT",),
         Program(
             (
                 Mmap(process=1, mapping=1),
@@ -181,9 +181,45 @@ _WALK = (
         ),
         "A child gets a copy of an entry that the walk is about to clean.",
     ),
+    Scenario(
+        "fork-between-two-entries",
+        ("WB-WALK",),
+        Program(
+            (
+                Mmap(process=0, mapping=1),
+                Store(value=1),
+                Store(mapping=1, word=1, value=2),
+                Fsync(),
+                Fork(),
+                Store(process=1, mapping=1, word=1, value=3),
+                Fsync(),
+                PowerCut(),
+            ),
+            schedule=(Preempt(call=3, at="mkclean.pte", until=4),),
+        ),
+        "The walk has cleaned one of two entries when a child is made of both.",
+    ),
 )
 
 _DIRTY_BITS = (
+    Scenario(
+        "stores-while-reclaim-waits",
+        ("WB-PTEDIRTY",),
+        Program(
+            (
+                Store(value=1),
+                Hold(at=HoldPoint.AFTER_CAPTURE),
+                Reclaim(),
+                Store(value=2),
+                Store(word=1, value=3),
+                Release(),
+                Fsync(),
+                PowerCut(),
+                Load(word=1),
+            )
+        ),
+        "Reclaim waits for the disk; what is stored meanwhile is found by its unmap.",
+    ),
     Scenario(
         "second-store-needs-no-fault",
         ("WB-PTEDIRTY",),
@@ -380,21 +416,6 @@ _PINNED = (
         "The same with a disk that answers at once.",
     ),
     Scenario(
-        "fsync-meets-pin",
-        (),
-        Program(
-            (
-                Store(value=1),
-                GetUserPages(pin=1),
-                DeviceWrite(pin=1, word=1, value=2),
-                Fsync(),
-                PowerCut(),
-                DeviceComplete(pin=1, value=3),
-            )
-        ),
-        "Data integrity is another matter: what was stored before the pin is written.",
-    ),
-    Scenario(
         "reclaim-meets-pin",
         ("WB-RECLAIM",),
         Program(
@@ -427,6 +448,22 @@ _PINNED = (
             )
         ),
         "The page has been written once when reclaim comes, and nobody maps it.",
+    ),
+    Scenario(
+        "evict-meets-pin",
+        ("WB-RECLAIM",),
+        Program(
+            (
+                GetUserPages(pin=1),
+                Fsync(),
+                Evict(),
+                DeviceComplete(pin=1, value=1),
+                Load(),
+                Fsync(),
+                PowerCut(),
+            )
+        ),
+        "The page cache is dropped after the page was written, and while it is pinned.",
     ),
     Scenario(
         "evict-meets-pin-of-second-page",

@@ -1,0 +1,130 @@
+"""The matrix: every rule is known to work because something breaks it.
+
+Each mutant is the reference with one lie in it. It must be caught by the rules that it
+names and by no other, and never by a crash: a mutant that dies on an assert of the
+model proves nothing about a rule.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+
+from conformance.engines.capabilities import Capabilities
+from conformance.engines.execution import run
+from conformance.engines.judge import Judgement, judge
+from conformance.engines.scenario_run import probe
+from conformance.engines.stateful import Budget, run_stateful
+from conformance.interface import Boot
+from conformance.oracle.history import History
+from conformance.rules.catalogue import RULES
+from conformance.scenarios.catalogue import SCENARIOS
+from reference_impl import boot
+from reference_impl.mutants.catalogue import BY_NAME, MUTANTS
+from reference_impl.mutants.mutant import Mutant
+
+UNTESTED_MAX = 4
+SEEDS = range(3)
+MANY_SEEDS = range(20)
+
+EVERY_MUTANT = pytest.mark.parametrize(
+    "mutant", [pytest.param(mutant, id=mutant.name) for mutant in MUTANTS]
+)
+
+
+@pytest.fixture(scope="module")
+def capabilities() -> Capabilities:
+    """What the reference offers; its mutants offer the same."""
+    return probe(boot)
+
+
+def on_scenarios(boot: Boot, capabilities: Capabilities) -> list[Judgement]:
+    """Judge every scenario."""
+    return [
+        judge(run(boot, scenario.program), RULES)
+        for scenario in SCENARIOS
+        if capabilities.missing_for(scenario.program) is None
+    ]
+
+
+def on_search(
+    boot: Boot, capabilities: Capabilities, seed: int, budget: Budget
+) -> list[Judgement]:
+    """Judge drawn programs."""
+    judgements: list[Judgement] = []
+
+    def on_history(history: History) -> None:
+        judgements.append(judge(history, RULES))
+
+    run_stateful(boot, capabilities, on_history, budget, seed)
+    return judgements
+
+
+def violated(judgements: Iterable[Judgement]) -> set[str]:
+    """Return the rules that were violated; a crash is no violation, and an error."""
+    found: set[str] = set()
+    for judgement in judgements:
+        assert judgement.crash is None, "\n".join(
+            (judgement.crash.message, judgement.crash.trace, *judgement.timeline)
+        )
+        errors = {r: o.error for r, o in judgement.outcomes.items() if o.error}
+        assert not errors
+        found |= judgement.violated
+    return found
+
+
+def test_every_rule_has_a_mutant_of_its_own() -> None:
+    """A rule for which no mutant was made is not known to work."""
+    own = {mutant.violates[0] for mutant in MUTANTS}
+    judged = {rule.id for rule in RULES if rule.untested is None}
+
+    assert judged - own == set()
+
+
+def test_few_rules_are_untested_and_each_says_why() -> None:
+    """An untested rule is listed with a reason."""
+    untested = [rule for rule in RULES if rule.untested is not None]
+
+    assert len(untested) <= UNTESTED_MAX
+
+
+def test_names_are_unique_and_rules_exist() -> None:
+    """A mutant names rules of the catalogue, and no two have one name."""
+    known = {rule.id for rule in RULES}
+
+    assert len(BY_NAME) == len(MUTANTS)
+    assert {rule for mutant in MUTANTS for rule in mutant.violates} <= known
+
+
+@pytest.mark.slow
+@EVERY_MUTANT
+def test_a_mutant_violates_the_rules_it_names(
+    mutant: Mutant, capabilities: Capabilities
+) -> None:
+    """The scenarios find all of them, and no other."""
+    assert violated(on_scenarios(mutant.boot, capabilities)) == set(mutant.violates)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+@EVERY_MUTANT
+def test_random_programs_find_no_other_violation(
+    mutant: Mutant, capabilities: Capabilities, seed: int
+) -> None:
+    """What a search finds beyond the named rules would be a false accusation."""
+    budget = Budget(programs=6, operations=40)
+    found = violated(on_search(mutant.boot, capabilities, seed, budget))
+
+    assert found <= set(mutant.violates)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", MANY_SEEDS)
+@EVERY_MUTANT
+def test_random_programs_find_no_other_violation_with_many_seeds(
+    mutant: Mutant, capabilities: Capabilities, seed: int
+) -> None:
+    """The same, for longer."""
+    budget = Budget(programs=40, operations=50)
+    found = violated(on_search(mutant.boot, capabilities, seed, budget))
+
+    assert found <= set(mutant.violates)

@@ -1,0 +1,77 @@
+"""Correct stacks are not accused: the reference, and a second one unlike it."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from second_stack import boot as second
+from test_mutants import on_scenarios, on_search, violated
+
+from conformance.engines.judge import Judgement
+from conformance.engines.scenario_run import probe
+from conformance.engines.stateful import Budget
+from conformance.interface import Setup
+from conformance.rules.catalogue import RULES
+from conformance.scenarios.catalogue import SCENARIOS
+from reference_impl import boot as reference
+
+SECOND_STACK_RULES_MIN = 30
+JUDGED = [rule for rule in RULES if rule.untested is None]
+
+
+def premises(judgements: list[Judgement]) -> Counter[str]:
+    """Count how often the premise of each rule came up."""
+    counts: Counter[str] = Counter()
+    for judgement in judgements:
+        for rule, outcome in judgement.outcomes.items():
+            counts[rule] += outcome.premises
+    return counts
+
+
+@pytest.mark.slow
+def test_the_reference_holds_every_rule_on_every_scenario() -> None:
+    """Each premise comes up, and nothing is violated."""
+    judgements = on_scenarios(reference, probe(reference))
+
+    assert violated(judgements) == set()
+    assert all(judgement.inconclusive is None for judgement in judgements)
+    assert {rule.id for rule in JUDGED if not premises(judgements)[rule.id]} == set()
+
+
+def test_every_scenario_brings_up_its_premises() -> None:
+    """A scenario is written for rules, and exercises each of them."""
+    idle = [
+        (scenario.name, rule)
+        for scenario, judgement in zip(
+            SCENARIOS, on_scenarios(reference, probe(reference)), strict=True
+        )
+        for rule in scenario.rules
+        if not judgement.outcomes[rule].premises
+    ]
+
+    assert idle == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("boot", [reference, second], ids=["reference", "second"])
+@pytest.mark.parametrize("seed", range(10))
+def test_random_programs_accuse_no_correct_stack(
+    seed: int, boot: Callable[[Setup], object]
+) -> None:
+    """Ten seeds, every operation that is offered, no violation and no crash."""
+    judgements = on_search(boot, probe(boot), seed, Budget(60, 40))
+
+    assert violated(judgements) == set()
+    assert [j.inconclusive for j in judgements if j.inconclusive] == []
+
+
+@pytest.mark.slow
+def test_the_second_stack_holds_what_it_offers() -> None:
+    """It is written differently on purpose, and exercises at least thirty rules."""
+    capabilities = probe(second)
+    judgements = on_scenarios(second, capabilities)
+    judgements += on_search(second, capabilities, 0, Budget(60, 40))
+
+    exercised = {rule for rule, count in premises(judgements).items() if count}
+    assert violated(judgements) == set()
+    assert len(exercised) >= SECOND_STACK_RULES_MIN
