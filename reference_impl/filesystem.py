@@ -271,6 +271,13 @@ class Filesystem:
             else:
                 yield from wait_until("page read", self.is_read(page), nowait=nowait)
 
+    def hold_page(self, inode: Inode, page: Page) -> bool:
+        """Take a reference of a page that was listed before, if it is still there."""
+        if page.mapping is not inode.space:
+            return False
+        self.memory.get(page)
+        return True
+
     def is_read(self, page: Page) -> Callable[[], bool]:
         """Return the condition that nobody is filling the page any more."""
         return lambda: page.is_uptodate or not page.is_locked
@@ -297,6 +304,7 @@ class Filesystem:
             page.words = list(self.read_block(inode, index))
         except KernelError:
             self.orphan(inode, page)
+            self.cache.unlock(page)
             raise
         page.is_uptodate = True
 

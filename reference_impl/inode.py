@@ -65,6 +65,8 @@ class Inode:
         A locked page may be about to become dirty; a page under writeback may be
         dirty again by the time that its writeback has ended.
         """
+        if not self.space.is_tracked:
+            return []
         return [
             page
             for _, page in sorted(self.space.pages.items())

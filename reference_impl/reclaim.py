@@ -44,7 +44,8 @@ class Reclaim:
         if not inode.space.is_tracked:
             return
         for _, page in sorted(inode.space.pages.items()):
-            self.filesystem.memory.get(page)
+            if not self.filesystem.hold_page(inode, page):
+                continue
             yield Step("reclaim.page_found")
             yield from self.clean(inode, page)
             yield from self.try_free(inode, page)

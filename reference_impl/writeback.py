@@ -115,7 +115,8 @@ class Writeback:
         """
         refusal = None
         for page in inode.pages_to_write():
-            self.filesystem.memory.get(page)
+            if not self.filesystem.hold_page(inode, page):
+                continue
             yield Step("writeback.page_found")
             try:
                 yield from self.write_if_dirty(inode, page, is_integrity=True)
@@ -136,7 +137,8 @@ class Writeback:
         for page in inode.pages_to_write():
             if self.filesystem.gate.is_closed:
                 return
-            self.filesystem.memory.get(page)
+            if not self.filesystem.hold_page(inode, page):
+                continue
             yield Step("writeback.page_found")
             try:
                 yield from self.write_if_dirty(inode, page, is_integrity=False)

@@ -18,6 +18,7 @@ from conformance.interface import (
     Fsync,
     Load,
     Mremap,
+    Operation,
     Read,
     Reclaim,
     Store,

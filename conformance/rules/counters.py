@@ -335,12 +335,17 @@ def _overflow(case: Case, spell: Spell, call: Call, counted: int) -> Iterator[Fi
 
 
 def _failed_in_fault(call: Call) -> bool:
-    """Whether a request was refused before any page could be held."""
-    error = call.error
-    return isinstance(error, KernelError) and error.errno in {
-        Errno.EFAULT,
-        Errno.EINVAL,
-    }
+    """Whether a request for one page was refused before it could be held.
+
+    One for several may have held the first ones for a while.
+    """
+    operation, error = call.operation, call.error
+    return (
+        isinstance(operation, GetUserPages)
+        and operation.pages == 1
+        and isinstance(error, KernelError)
+        and error.errno in {Errno.EFAULT, Errno.EINVAL}
+    )
 
 
 RULES: tuple[Rule, ...] = (

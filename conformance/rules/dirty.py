@@ -19,6 +19,7 @@ from conformance.interface import (
     DirectWrite,
     Fsync,
     Load,
+    PageView,
     PowerCut,
     Read,
     Sync,
@@ -218,26 +219,33 @@ def _dirtied(case: Case) -> Iterator[Pinned]:
 )
 def reading_does_not_dirty(case: Case) -> Iterator[Finding]:
     """A direct write leaves the pages that it reads from as clean as they were."""
-    for call, operation in case.history.asked(DirectWrite):
+    for call, name in _buffers_read(case):
         around = unlike(case, call)
-        if around is None:
+        was = None if around is None else around[0].pages.get(name)
+        now = None if around is None else around[1].pages.get(name)
+        if was is None or now is None or not _is_clean(was):
             continue
-        before, after = around
-        where = operation.process, operation.mapping
+        case.premise()
+        if now.is_dirty:
+            yield case.found(
+                call,
+                f"page {name[1]} of file {name[0]} is dirty after direct_write has "
+                "read it (should be clean as before)",
+            )
+
+
+def _buffers_read(case: Case) -> Iterator[tuple[Call, PageName]]:
+    """Yield the pages that direct writes read from, those they write to excepted."""
+    for call, operation in case.history.asked(DirectWrite):
         for page in range(operation.page, operation.page + operation.pages):
-            name = case.oracle.target(*where, page, call.asked)
-            was, now = before.pages.get(name), after.pages.get(name)
-            if name is None or was is None or now is None or was.is_dirty:
-                continue
-            if name[0] == operation.file or (was.is_dirty is None and was.is_cached):
-                continue
-            case.premise()
-            if now.is_dirty:
-                yield case.found(
-                    call,
-                    f"page {name[1]} of file {name[0]} is dirty after direct_write "
-                    "has read it (should be clean as before)",
-                )
+            where = operation.process, operation.mapping, page
+            name = case.oracle.target(*where, call.asked)
+            if name is not None and name[0] != operation.file:
+                yield call, name
+
+
+def _is_clean(view: PageView) -> bool:
+    return view.is_dirty is False or view.is_cached is False
 
 
 # --- the duties of the stack ------------------------------------------------------

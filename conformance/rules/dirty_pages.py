@@ -199,12 +199,16 @@ def _reclaims(case: Case, pinned: Pinned) -> Iterator[Call]:
     """Yield the reclaims that found a page pinned, and to be dirtied later."""
     record, page = pinned
     for call, operation in case.history.asked(Reclaim, Evict):
-        name = page.file_page
         is_pinned = record.maker.ended < call.asked and call.ended < page.put_asked
         is_later = any(mark.asked > call.ended for mark in page.dirties)
-        if is_pinned and is_later and name is not None and operation.file == name[0]:
-            if is_attached(case.oracle, pinned, call.asked, call.ended):
-                yield call
+        if (
+            is_pinned
+            and is_later
+            and page.file_page is not None
+            and page.file_page[0] == operation.file
+            and is_attached(case.oracle, pinned, call.asked, call.ended)
+        ):
+            yield call
 
 
 def _bare_pages(case: Case) -> Iterator[tuple[PageName, Sample]]:

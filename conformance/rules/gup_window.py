@@ -116,10 +116,10 @@ def _granted_behind_writeback(case: Case, point: str) -> Iterator[Finding]:
     """
     for parked in parking(case):
         call, operation = parked.call, parked.call.operation
-        is_write = isinstance(operation, GetUserPages) and operation.write
-        if parked.at != point or not is_write or not _is_cleaned(case, parked):
+        if parked.at != point or not isinstance(operation, GetUserPages):
             continue
-        assert isinstance(operation, GetUserPages)
+        if not _may_rely(operation, point) or not _is_cleaned(case, parked):
+            continue
         case.premise()
         after = case.history.sample_after(call.ended)
         for place, name in enumerate(pages_granted(case, call, operation)):
@@ -131,6 +131,15 @@ def _granted_behind_writeback(case: Case, point: str) -> Iterator[Finding]:
                     f"{trouble}, while the call was at {point} (should be granted "
                     "after a new fault)",
                 )
+
+
+def _may_rely(operation: GetUserPages, point: str) -> bool:
+    """Whether writeback and the call must take note of each other.
+
+    Nobody can see a plain reference; its holder has to look for himself.
+    """
+    is_taken = point in {"gup_fast.pte_checked", "gup_fast.reference_taken"}
+    return operation.write and (operation.tracked or not is_taken)
 
 
 def _is_cleaned(case: Case, parked: Parking) -> bool:

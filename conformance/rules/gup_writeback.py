@@ -15,6 +15,8 @@ is the business of stable pages (STB-PINNED).
 from collections.abc import Iterator
 
 from conformance.interface import (
+    TORN,
+    UNREADABLE,
     Feature,
     Fsync,
     GetUserPages,
@@ -205,7 +207,7 @@ def redirtied_page_is_written_again(case: Case) -> Iterator[Finding]:
     if not during:
         return
     for loss in (*lost_in_memory(case), *lost_on_disk(case)):
-        writer = loss.writer
+        writer = loss.writer if loss.seen not in {TORN, UNREADABLE} else None
         if writer and (writer.index, (loss.file, loss.page)) in during:
             yield case.found(
                 loss.call,

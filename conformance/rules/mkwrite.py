@@ -132,14 +132,16 @@ def _device_writes(
         return
     for write in page.device_writes:
         before = case.history.sample_before(write.asked)
-        if before is None or not _was_cleaned(case, name, record.maker, write):
-            continue
         fate = case.oracle.detaches.fate(name, record.maker, write.asked, write.ended)
-        if before.moment < record.maker.ended or fate is not Fate.ATTACHED:
+        if before is None or fate is not Fate.ATTACHED:
             continue
-        case.premise()
-        yield from _lost_after_drop(case, name, write)
-        if claims_clean(case, before.pages.get(name), before.moment):
+        if before.moment < record.maker.ended:
+            continue
+        is_clean = claims_clean(case, before.pages.get(name), before.moment)
+        if is_clean or _was_cleaned(case, name, record.maker, write):
+            case.premise()
+            yield from _lost_after_drop(case, name, write)
+        if is_clean:
             yield from _unannounced(case, record, page, write, before)
 
 

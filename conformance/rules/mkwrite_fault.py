@@ -214,15 +214,23 @@ def nothing_beyond_the_end(case: Case) -> Iterator[Finding]:
     """What is stored beyond the end of a file changes neither content nor size."""
     wanted = (Load, Read, PowerCut)
     looks = [c.asked for c, _ in case.history.asked(*wanted) if c.succeeded]
-    for call, store in case.history.asked(Store):
-        name = case.oracle.file_page(call) if call.succeeded else None
-        if name is None:
-            continue
-        position = name[1] * case.oracle.words_per_page + store.word
-        sizes = case.oracle.sizes(name[0], call.asked, call.ended)
-        if max(sizes) <= position and max(looks, default=-1) > call.ended:
+    for call, _ in case.history.asked(Store, Truncate):
+        is_looked_at = call.succeeded and max(looks, default=-1) > call.ended
+        if is_looked_at and _is_beyond_end(case, call):
             case.premise()
     yield from found_losses(case, "MKW-RANGE")
+
+
+def _is_beyond_end(case: Case, call: Call) -> bool:
+    """Tell whether a store lies beyond the end, or an end lies inside a page."""
+    operation, size = call.operation, case.oracle.words_per_page
+    if isinstance(operation, Truncate):
+        return operation.words % size > 0
+    name = case.oracle.file_page(call)
+    if name is None or not isinstance(operation, Store):
+        return False
+    sizes = case.oracle.sizes(name[0], call.asked, call.ended)
+    return max(sizes) <= name[1] * size + operation.word
 
 
 @rule(

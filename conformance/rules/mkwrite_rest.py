@@ -254,21 +254,16 @@ def _is_in_memory(case: Case, call: Call, name: PageName) -> bool:
     return any(
         other.succeeded
         and other.ended < call.asked
-        and (store.process, store.mapping) == _where(call)
         and case.oracle.file_page(other) == name
-        for other, store in case.history.asked(Store)
+        for other, _ in case.history.asked(Store)
     )
-
-
-def _where(call: Call) -> tuple[int, int]:
-    assert isinstance(call.operation, Store)
-    return call.operation.process, call.operation.mapping
 
 
 def _refused_for_long(case: Case) -> Iterator[Finding]:
     for call, pin in case.history.asked(GetUserPages):
         name = case.oracle.target(pin.process, pin.mapping, pin.page, call.asked)
-        if not pin.longterm or not pin.write or name is None or call.is_pending:
+        is_proper = pin.longterm and pin.write and pin.tracked and pin.pages > 0
+        if not is_proper or name is None or not _may_be_written(case, call, name):
             continue
         case.premise()
         error = call.error
@@ -278,6 +273,20 @@ def _refused_for_long(case: Case) -> Iterator[Finding]:
                 f"long-term pin of page {name[1]} of file {name[0]} was refused with "
                 f"{error} (should be granted: the page is never written back)",
             )
+
+
+def _may_be_written(case: Case, call: Call, name: PageName) -> bool:
+    """Tell whether a page lies in the file, in a writable mapping, all the time."""
+    operation = call.operation
+    assert isinstance(operation, GetUserPages)
+    where = operation.process, operation.mapping
+    span = case.oracle.layout.find(*where, call.asked)
+    if span is None or call.answered is None:
+        return False
+    sizes = case.oracle.sizes(name[0], call.asked, call.ended)
+    is_inside = min(sizes) > name[1] * case.oracle.words_per_page
+    is_writable = span.writabilities(call.asked, call.ended) == {True}
+    return is_inside and is_writable and span.stays(call.asked, call.ended)
 
 
 REST_RULES: tuple[Rule, ...] = (unused_space_goes_back,)

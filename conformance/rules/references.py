@@ -137,7 +137,7 @@ def each_pin_adds_the_bias(case: Case) -> Iterator[Finding]:
     for sample in rests(case.history):
         for held, view in _held_pages(case, sample):
             pins = sum(record.tracked for record, _ in held)
-            if not pins or view.refcount is None:
+            if not pins or view.refcount is None or view.refcount < 0:
                 continue
             case.premise()
             is_more = bias >= _REFERENCES_MAX and view.refcount >= (pins + 1) * bias

@@ -54,6 +54,22 @@ _ACCESSES = (
         story="A page is stored to, cleaned, stored to again, and dropped.",
     ),
     Scenario(
+        "store-after-load",
+        ("MKW-EVERY", "MKW-ORDER"),
+        _program(
+            Load(page=1),
+            Store(page=1, value=1),
+            Fsync(),
+            Load(page=1),
+            Store(page=1, value=2),
+            Munmap(),
+            Fsync(),
+            Evict(),
+            Read(page=1),
+        ),
+        story="A page that is mapped for reading is not writable for that.",
+    ),
+    Scenario(
         "store-after-memory-cleaning",
         ("MKW-EVERY", "MKW-ORDER"),
         _program(

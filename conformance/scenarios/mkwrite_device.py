@@ -112,6 +112,24 @@ DEVICES: tuple[Scenario, ...] = (
         story="Of two pages of one request the second is written after fsync.",
     ),
     Scenario(
+        "device-writes-a-page-that-was-mapped-for-reading",
+        ("MKW-DEVICE", "MKW-EVERY"),
+        _program(
+            Store(page=1, value=1),
+            Fsync(),
+            Load(page=1),
+            Store(value=2),
+            GetUserPagesFast(pages=2),
+            Fsync(),
+            DeviceComplete(value=3),
+            Fsync(),
+            Munmap(),
+            Evict(),
+            Read(page=1),
+        ),
+        story="The first page of a request is writable, the second is clean.",
+    ),
+    Scenario(
         "device-writes-twice-around-fsync",
         ("MKW-DEVICE",),
         _program(

@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+from stepper import Call, Driver
+
 from conformance.interface import (
     UNREADABLE,
     Feature,
@@ -16,7 +18,6 @@ from conformance.interface.operations import OPERATIONS
 from conformance.interface.refusals import is_allowed
 from reference_impl.pagecache import AddressSpace
 from reference_impl.stack import Stack
-from stepper import Call, Driver
 
 PAGES = 4
 WORDS = 2
@@ -204,7 +205,9 @@ class Wanderer(Driver):
             for page in pin.pages:
                 if page and page.mapping and pin.flags.write and pin.flags.tracked:
                     is_safe = page.is_dirty or page.is_locked
-                    assert is_safe or not page.mapping.is_tracked, "a clean page is pinned"
+                    assert is_safe or not page.mapping.is_tracked, (
+                        "a clean page is pinned"
+                    )
 
     def check_references(self) -> None:
         """At rest every reference is accounted for."""
@@ -242,7 +245,9 @@ class Wanderer(Driver):
             for page in range(-(-inode.size_words // WORDS)):
                 expected += self.do("read", file=file, page=page)
             assert list(image.files[file].words) == expected, f"file {file}"
-        used = {e.block for i in self.stack.filesystem.inodes for e in i.extents.values()}
+        used = {
+            e.block for i in self.stack.filesystem.inodes for e in i.extents.values()
+        }
         assert self.stack.space.used == used
 
     @property

@@ -1,0 +1,275 @@
+"""Stacks that clean pages wrongly: an entry forgotten, a dirty bit dropped."""
+
+from functools import partial
+
+import attrs
+
+from conformance.interface import Step
+from reference_impl.inode import Inode
+from reference_impl.layers import Parts
+from reference_impl.memory import Page
+from reference_impl.mm import Mm
+from reference_impl.mutants.mutant import Mutant
+from reference_impl.pagecache import AddressSpace, PageCache
+from reference_impl.pagetable import Vma
+from reference_impl.reclaim import Reclaim
+from reference_impl.rmap import Rmap
+from reference_impl.stack import boot
+from reference_impl.stepping import Stepped
+from reference_impl.writeback import Writeback
+
+# --- every entry --------------------------------------------------------------------
+
+
+class _CleansTheFirstMapping(Rmap):
+    """The walk over the mappings of a page ends after the first."""
+
+    def vmas_to_clean(self, space: AddressSpace) -> list[Vma]:
+        return super().vmas_to_clean(space)[:1]
+
+
+class _CleansMappingsThatBeginAlike(Rmap):
+    """A mapping that begins at another page of the file than the first is missed."""
+
+    def vmas_to_clean(self, space: AddressSpace) -> list[Vma]:
+        vmas = super().vmas_to_clean(space)
+        return [vma for vma in vmas if vma.first_page == vmas[0].first_page]
+
+
+class _ForgetsChildren(Rmap):
+    """A mapping that a process has from its parent is missed."""
+
+    def vmas_to_clean(self, space: AddressSpace) -> list[Vma]:
+        found: list[Vma] = []
+        for vma in super().vmas_to_clean(space):
+            is_copy = any(
+                vma.mapping == other.mapping and vma.start == other.start
+                for other in found
+            )
+            if not is_copy:
+                found.append(vma)
+        return found
+
+
+@attrs.define(eq=False)
+class _ForgetsAfterTruncate(Rmap):
+    """A mapping that a truncate found pages in is missed ever after, but for one."""
+
+    truncated: set[AddressSpace] = attrs.field(factory=set[AddressSpace])
+
+    def unmap_range(
+        self, space: AddressSpace, first: int, end: int | None
+    ) -> Stepped[None]:
+        self.truncated.add(space)
+        return super().unmap_range(space, first, end)
+
+    def vmas_to_clean(self, space: AddressSpace) -> list[Vma]:
+        vmas = super().vmas_to_clean(space)
+        return vmas[:1] if space in self.truncated else vmas
+
+
+# --- entries that move ----------------------------------------------------------------
+
+
+class _DoesNotBarMremap(Mm):
+    """mremap moves entries while a walk may be going on."""
+
+    bars: tuple[str, ...] = ("munmap", "fork")
+
+    def bar(self, vma: Vma, who: str) -> Stepped[None]:
+        if who in self.bars:
+            yield from super().bar(vma, who)
+
+    def unbar(self, vma: Vma) -> None:
+        if self.rmap.of(vma.space).lock.held_by in self.bars:
+            super().unbar(vma)
+
+
+class _DoesNotBarFork(_DoesNotBarMremap):
+    """fork copies entries while a walk may be going on."""
+
+    bars: tuple[str, ...] = ("munmap", "mremap")
+
+
+class _WalksUnbarred(Rmap):
+    """The walk bars nobody: mremap, fork and munmap go on beside it."""
+
+    def bar_walk(self, space: AddressSpace) -> Stepped[None]:
+        yield from ()
+
+    def unbar_walk(self, space: AddressSpace) -> None:
+        pass
+
+
+# --- every dirty bit ------------------------------------------------------------------
+
+
+class _ClearsBeforeItWalks(Writeback):
+    """The dirty flag is cleared and the content taken; then the entries are cleaned.
+
+    What the walk finds comes too late, and is dropped.
+    """
+
+    def write_page(
+        self, inode: Inode, page: Page, *, is_integrity: bool
+    ) -> Stepped[None]:
+        if self.maybe_pinned(page):
+            yield from super().write_page(inode, page, is_integrity=is_integrity)
+            return
+        self.renew_promise(inode, page, is_pinned=False)
+        copy = self.filesystem.memory.allocate()
+        words = self.filesystem.cut(inode, page.index, tuple(page.words))
+        self.filesystem.cache.clear_dirty_for_io(page)
+        yield from self.rmap.page_mkclean(inode.space, page)
+        self.filesystem.cache.start_writeback(
+            page, is_bounced=False, is_integrity=is_integrity
+        )
+        block = self.filesystem.map_block(inode, page)
+        copy.words = list(self.filesystem.encrypt(block, words))
+        self.submit(inode, page, copy, block)
+        yield Step("writeback.submitted")
+
+
+class _DropsWhatUnmapFinds(Reclaim):
+    """Reclaim takes a page for clean that it has written, whatever unmapping finds."""
+
+    def may_free(self, page: Page) -> bool:
+        return not page.is_under_writeback and not self.is_held(page)
+
+
+# --- one hold of the lock -------------------------------------------------------------
+
+
+class _UnlocksInBetween(PageCache):
+    """The page lock is dropped between clear dirty and start of writeback."""
+
+    def clear_dirty_for_io(self, page: Page) -> None:
+        super().clear_dirty_for_io(page)
+        self.unlock(page)
+
+    def start_writeback(
+        self, page: Page, *, is_bounced: bool, is_integrity: bool
+    ) -> None:
+        page.locked_by = "writeback"
+        super().start_writeback(page, is_bounced=is_bounced, is_integrity=is_integrity)
+
+
+class _UnlocksLaterPages(_UnlocksInBetween):
+    """The same, but the first page of a file stays locked."""
+
+    def clear_dirty_for_io(self, page: Page) -> None:
+        holder = page.locked_by
+        super().clear_dirty_for_io(page)
+        if page.index == 0:
+            page.locked_by = holder
+
+
+# --- one writeback --------------------------------------------------------------------
+
+
+class _JoinsTheOlderWriteback(Writeback):
+    """A sync that meets an older writeback waits for it, and writes nothing."""
+
+    def lock_for_writing(self, page: Page, *, is_integrity: bool) -> Stepped[None]:
+        yield from self.filesystem.cache.lock(page, "writeback")
+
+
+class _JoinsIfUnmapped(Writeback):
+    """A sync joins an older writeback if nobody maps the page writable."""
+
+    def lock_for_writing(self, page: Page, *, is_integrity: bool) -> Stepped[None]:
+        entries = () if page.mapping is None else self.entries_of(page)
+        is_writable = any(entries)
+        yield from super().lock_for_writing(
+            page, is_integrity=is_integrity and is_writable
+        )
+
+    def entries_of(self, page: Page) -> list[bool]:
+        assert isinstance(page.mapping, AddressSpace)
+        entries = self.rmap.entries(page.mapping, page)
+        return [pte.is_writable for _, _, pte in entries]
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "cleaning.cleans_the_first_mapping",
+        ("WB-PROTECT",),
+        partial(boot, parts=Parts(make_rmap=_CleansTheFirstMapping)),
+        "The walk over the mappings of a page ends after the first",
+    ),
+    Mutant(
+        "cleaning.cleans_mappings_that_begin_alike",
+        ("WB-PROTECT",),
+        partial(boot, parts=Parts(make_rmap=_CleansMappingsThatBeginAlike)),
+        "A mapping that begins at another page of the file than the first is missed",
+    ),
+    Mutant(
+        "cleaning.forgets_children",
+        ("WB-PROTECT",),
+        partial(boot, parts=Parts(make_rmap=_ForgetsChildren)),
+        "A mapping that a process has from its parent is missed",
+    ),
+    Mutant(
+        "cleaning.forgets_after_truncate",
+        ("WB-PROTECT",),
+        partial(boot, parts=Parts(make_rmap=_ForgetsAfterTruncate)),
+        "After a truncate the walk over the mappings of the file ends with the first",
+    ),
+    Mutant(
+        "cleaning.does_not_bar_mremap",
+        ("WB-WALK",),
+        partial(boot, parts=Parts(make_mm=_DoesNotBarMremap)),
+        "mremap moves entries while a walk may be going on",
+    ),
+    Mutant(
+        "cleaning.does_not_bar_fork",
+        ("WB-WALK",),
+        partial(boot, parts=Parts(make_mm=_DoesNotBarFork)),
+        "fork copies entries while a walk may be going on",
+    ),
+    Mutant(
+        "cleaning.walks_unbarred",
+        ("WB-WALK",),
+        partial(boot, parts=Parts(make_rmap=_WalksUnbarred)),
+        "The walk bars nobody: mremap, fork and munmap go on beside it",
+    ),
+    Mutant(
+        "cleaning.clears_before_it_walks",
+        ("WB-PTEDIRTY",),
+        partial(boot, parts=Parts(make_writeback=_ClearsBeforeItWalks)),
+        "The dirty flag is cleared and the content taken before the entries are "
+        "cleaned; dirty bits found then are dropped",
+        "Z7: 7658cc289288, the 2.6.19 corruption of mapped files",
+    ),
+    Mutant(
+        "cleaning.drops_what_unmap_finds",
+        ("WB-PTEDIRTY",),
+        partial(boot, parts=Parts(make_reclaim=_DropsWhatUnmapFinds)),
+        "Reclaim takes a page for clean that it has written, whatever unmapping finds",
+        "Z8: 46d2277c796f, ecdfc9787fe5",
+    ),
+    Mutant(
+        "cleaning.unlocks_in_between",
+        ("WB-LOCK",),
+        partial(boot, parts=Parts(make_cache=_UnlocksInBetween)),
+        "The page lock is dropped between clear dirty and start of writeback",
+    ),
+    Mutant(
+        "cleaning.unlocks_later_pages",
+        ("WB-LOCK",),
+        partial(boot, parts=Parts(make_cache=_UnlocksLaterPages)),
+        "The same, but the first page of a file stays locked",
+    ),
+    Mutant(
+        "cleaning.joins_the_older_writeback",
+        ("WB-SINGLE",),
+        partial(boot, parts=Parts(make_writeback=_JoinsTheOlderWriteback)),
+        "A sync that meets an older writeback waits for it, and writes nothing",
+    ),
+    Mutant(
+        "cleaning.joins_the_older_writeback_if_unmapped",
+        ("WB-SINGLE",),
+        partial(boot, parts=Parts(make_writeback=_JoinsIfUnmapped)),
+        "A sync joins an older writeback if nobody maps the page writable",
+    ),
+)
