@@ -50,7 +50,7 @@ class DirectIo:
             refusal = None
             for slot, buffer in enumerate(pin.pages):
                 try:
-                    words = self.files.filesystem.read_block(inode, file_page + slot)
+                    words = yield from self.read_page(inode, file_page + slot)
                 except KernelError as error:
                     refusal = error
                     break
@@ -106,6 +106,16 @@ class DirectIo:
             yield Step("transfer.written")
         yield from self.put(pin)
         return len(pin.pages)
+
+    def read_page(self, inode: Inode, index: int) -> Stepped[tuple[int, ...]]:
+        """Read a page of a file from the disk, or from memory if there is no disk."""
+        filesystem = self.files.filesystem
+        if inode.space.is_tracked:
+            return filesystem.read_block(inode, index)
+        page = yield from filesystem.find_page(inode, index)
+        words = tuple(page.words)
+        filesystem.memory.put(page)
+        return words
 
     def fill(self, buffer: Page | None, words: tuple[int, ...]) -> None:
         """Write a whole page as a device does."""

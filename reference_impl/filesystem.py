@@ -226,6 +226,8 @@ class Filesystem:
         the write after it: the new promise must stand before the old one is spent.
         """
         extent = inode.extents.get(index)
+        if not self.traits.is_tracked:
+            return 0
         if extent is None or extent.is_shared:
             return 2
         return 1 if self.traits.is_copy_on_write else 0

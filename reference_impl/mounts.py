@@ -69,11 +69,18 @@ class Mounts:
         yield from self.come_to_rest()
         self.filesystem.is_mounted = False
         for inode in list(self.filesystem.inodes):
-            while inode.space.pages:
-                yield from self.drop_page(inode, min(inode.space.pages))
+            yield from self.drop_pages(inode)
         self.filesystem.gate.is_closed = False
         for process in list(self.mm.processes.values()):
             yield from self.mm.remove_all(process)
+
+    def drop_pages(self, inode: Inode) -> Stepped[None]:
+        """Make the pages of a file orphans; where memory is all there is, unmap them."""
+        if not inode.space.is_tracked:
+            yield from self.rmap.unmap_range(inode.space, 0, None)
+            return
+        while inode.space.pages:
+            yield from self.drop_page(inode, min(inode.space.pages))
 
     def drop_page(self, inode: Inode, index: int) -> Stepped[None]:
         """Make one page an orphan."""

@@ -6,7 +6,8 @@ Interface:
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import attrs
 
@@ -160,9 +161,18 @@ def capabilities_of(stack: object, asked: Geometry) -> Capabilities:
 
 
 def _parameters(method: object) -> frozenset[str] | None:
-    assert callable(method)
+    function = getattr(method, "__func__", method)
     try:
-        parameters = inspect.signature(method).parameters.values()
+        return _parameters_of(function)
+    except TypeError:  # it cannot be hashed: look again each time
+        return _parameters_of.__wrapped__(function)
+
+
+@lru_cache(maxsize=4096)
+def _parameters_of(function: Callable[..., object]) -> frozenset[str] | None:
+    """Return the names a function takes; looked up once, as boot is called often."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):

@@ -36,6 +36,9 @@ from conformance.oracle.admissible import Oracle
 from conformance.oracle.history import Call
 from conformance.oracle.layout import PageName
 
+PROTECTING = frozenset({Feature.CHECKSUMS, Feature.PARITY, Feature.ENCRYPTION})
+"""Features under which content that changes on its way to the disk is unreadable."""
+
 _IN_MEMORY = {
     "cpu": "MKW-EVERY",
     "device": "DRT-SKIP-IF-DIRTY",
@@ -94,7 +97,7 @@ def owner_of(
     """Return the rule that has to report a wrong word, or size (kind "other")."""
     if isinstance(reader.operation, DeviceRead):
         return _STALE_PIN
-    if seen == UNREADABLE:
+    if seen == UNREADABLE and PROTECTING & oracle.history.features:
         return "STB-PINNED" if had_device(oracle, reader, name) else "STB-CPU"
     if not isinstance(reader.operation, PowerCut):
         return _IN_MEMORY[kind]

@@ -25,11 +25,11 @@ from conformance.interface import (
     Sync,
     Truncate,
 )
-from conformance.oracle.history import Call, Sample
+from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.layout import PageName
 from conformance.rules.bounce_errors import ERROR_RULES
 from conformance.rules.device_data import sightings
-from conformance.rules.evidence import found_losses, lost_in_memory, lost_on_disk
+from conformance.rules.evidence import found_losses
 from conformance.rules.losses import Loss
 from conformance.rules.pinned import (
     NEW_BLOCKS,
@@ -41,6 +41,7 @@ from conformance.rules.pinned import (
     is_held_over,
     is_hindered,
     pin_of,
+    stale,
     sync_of,
     was_full_over,
     was_pinned_over,
@@ -98,7 +99,7 @@ def dirty_as_long_as_pinned(case: Case) -> Iterator[Finding]:
 
 def _lost_after_cleaning(case: Case) -> Iterator[Loss]:
     """Yield losses of what a device wrote after the page had been written."""
-    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+    for loss in stale(case):
         pin = pin_of(case.oracle, loss)
         if pin is not None and loss.writer in _writes_after_cleaning(case, pin):
             yield loss
@@ -135,7 +136,7 @@ def synced_though_pinned(case: Case) -> Iterator[Finding]:
     for call, operation in case.history.asked(Fsync, Sync):
         file = operation.file if isinstance(operation, Fsync) else None
         yield from _waits_for_pin(case, call, file)
-    for loss in lost_on_disk(case):
+    for loss in stale(case):
         sync = sync_of(case.oracle, loss)
         if sync is None or has_failures(case.history, before=sync.ended):
             continue
@@ -256,7 +257,7 @@ def nothing_beyond_the_end(case: Case) -> Iterator[Finding]:
     for name, word, sync in _spills(case):
         if _is_shown_later(case, name, word, sync):
             case.premise()
-    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+    for loss in stale(case):
         if loss.word is None or loss.seen is None:
             continue
         for name, word, sync in _spills(case):
@@ -279,13 +280,20 @@ def _spills(case: Case) -> Iterator[tuple[PageName, int, Call]]:
         assert name is not None
         for write in page.device_writes:
             for word in range(case.oracle.words_per_page):
-                if not _is_beyond(case, name, word, write):
-                    continue
-                for sync in good_syncs(case.oracle, name[0]):
-                    is_later = sync.asked > write.ended
-                    window = sync.asked, sync.ended
-                    if is_later and was_pinned_over(case.oracle, name, *window):
-                        yield name, word, sync
+                if _is_beyond(case, name, word, write):
+                    for sync in good_syncs(case.oracle, name[0]):
+                        if _finds_pinned(case, name, sync, write.ended):
+                            yield name, word, sync
+
+
+def _finds_pinned(case: Case, name: PageName, sync: Call, since: Moment) -> bool:
+    """Tell whether a sync found a page pinned; umount detaches it afterwards."""
+    return sync.asked > since and any(
+        record.maker.ended < sync.asked
+        and page.put_asked > sync.ended
+        and is_attached(case.oracle, (record, page), since, sync.asked - 1)
+        for record, page in write_pins(case.oracle, name)
+    )
 
 
 def _is_beyond(case: Case, name: PageName, word: int, write: Call) -> bool:

@@ -22,12 +22,13 @@ from conformance.interface import (
 from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.layout import PageName
 from conformance.rules.device_data import owed_before
-from conformance.rules.evidence import at_rest, lost_on_disk
+from conformance.rules.evidence import at_rest
 from conformance.rules.pinned import (
     good_syncs,
     has_failures,
     is_hindered,
     shown_by,
+    stale,
     sync_of,
     syncs,
     values_since,
@@ -90,7 +91,7 @@ def _is_failed_while_pinned(case: Case, name: PageName, sync: Call) -> bool:
 
 def _unreported(case: Case) -> Iterator[Finding]:
     """Yield what is lost by a sync that answered after a write had failed."""
-    for loss in lost_on_disk(case):
+    for loss in stale(case):
         sync = sync_of(case.oracle, loss)
         name = loss.file, loss.page
         if sync is None or not has_failures(case.history, before=sync.ended):

@@ -250,7 +250,7 @@ def _own_spells(case: Case) -> Iterator[Spell]:
 
 def _compared(case: Case, spell: Spell, got: int, what: str) -> Iterator[Finding]:
     least, most = change_due(case, spell)
-    if least or most or got:
+    if least or most or got or spell.has(GetUserPages):
         case.premise()
     if not least <= got <= most:
         call = spell.calls[-1]

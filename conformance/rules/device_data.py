@@ -14,7 +14,14 @@ from collections.abc import Iterator
 
 import attrs
 
-from conformance.interface import DeviceComplete, DeviceWrite, Load, PowerCut, Read
+from conformance.interface import (
+    UNREADABLE,
+    DeviceComplete,
+    DeviceWrite,
+    Load,
+    PowerCut,
+    Read,
+)
 from conformance.oracle.admissible import Oracle
 from conformance.oracle.history import Call, Moment
 from conformance.oracle.layout import PageName
@@ -68,7 +75,7 @@ class Sighting:
             admissible = values_since(
                 oracle, self.name, self.word, self.write.asked, cut.ended
             )
-            if seen is not None and seen not in admissible:
+            if seen not in {None, UNREADABLE, *admissible}:
                 wanted = " or ".join(map(str, sorted(admissible)))
                 yield case.found(
                     cut,

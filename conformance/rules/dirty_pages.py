@@ -22,8 +22,8 @@ from conformance.interface import (
 from conformance.oracle.detaches import Fate
 from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.layout import PageName
-from conformance.rules.evidence import at_rest, lost_in_memory, lost_on_disk, rests
-from conformance.rules.pinned import Pinned, is_attached, pin_of, write_pins
+from conformance.rules.evidence import at_rest, rests
+from conformance.rules.pinned import Pinned, is_attached, pin_of, stale, write_pins
 from conformance.rules.rule import (
     DOCUMENT,
     KERNEL,
@@ -120,7 +120,7 @@ def orphans_are_nobodys(case: Case) -> Iterator[Finding]:
                 f"nr_dirty counts {now - was} page(s) more than are dirty, after "
                 f"{mark.operation.name} of {pages} page(s) that had lost their file",
             )
-    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+    for loss in stale(case):
         if loss.seen is not None and _is_of_orphan(
             case, (loss.file, loss.page), loss.seen
         ):
@@ -189,7 +189,7 @@ def dirty_pages_keep_buffers(case: Case) -> Iterator[Finding]:
         index = sample.after if sample.after >= 0 else None
         call = None if index is None else case.history.calls[index]
         yield case.found(call, f"{text} (should have what writeback needs)")
-    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+    for loss in stale(case):
         pin = pin_of(case.oracle, loss)
         if pin is not None and any(_reclaims(case, pin)):
             yield case.found(loss.call, f"{loss.sentence}: reclaim found it pinned")

@@ -24,7 +24,7 @@ from conformance.interface import (
 from conformance.oracle.admissible import DurableFile, Oracle
 from conformance.oracle.history import Call
 from conformance.oracle.layout import PageName
-from conformance.rules.blame import last_writer, owner_of
+from conformance.rules.blame import PROTECTING, last_writer, owner_of
 
 
 @attrs.frozen
@@ -45,6 +45,8 @@ class Loss:
     owner: str
     """Id of the rule that reports it."""
     sentence: str
+    kind: str = "other"
+    """Of the writer: "cpu", "device", "driver", "write" or "other"."""
 
 
 @attrs.frozen
@@ -66,11 +68,25 @@ def losses_of(oracle: Oracle) -> Losses:
 def _in_memory(oracle: Oracle) -> Iterator[Loss]:
     for call, operation in oracle.history.asked(Load, Read, DeviceRead):
         if not call.succeeded:
-            continue
-        if isinstance(operation, Read):
+            yield from _signalled(oracle, call)
+        elif isinstance(operation, Read):
             yield from _read(oracle, call, operation)
         else:
             yield from _word_read(oracle, call, operation)
+
+
+def _signalled(oracle: Oracle, call: Call) -> Iterator[Loss]:
+    """Yield a load that ended in a signal although its page is in the file.
+
+    Where content is protected, the signal may be what tells of a torn block; see
+    `unreadable` in `pinned.py`.
+    """
+    name, operation = oracle.file_page(call), call.operation
+    if not isinstance(operation, Load) or name is None or not call.refused:
+        return
+    if not PROTECTING & oracle.history.features and not oracle.may_signal(call):
+        sentence = f"{_page(name)} ends a load in {call.error} (should be readable)"
+        yield _wrong_size(oracle, call, name, sentence)
 
 
 def _read(oracle: Oracle, call: Call, operation: Read) -> Iterator[Loss]:
@@ -92,7 +108,7 @@ def _read(oracle: Oracle, call: Call, operation: Read) -> Iterator[Loss]:
 def _word_read(
     oracle: Oracle, call: Call, operation: Load | DeviceRead
 ) -> Iterator[Loss]:
-    name, seen = oracle.file_page(call), call.result
+    name, seen = _name(oracle, call, operation), call.result
     assert isinstance(seen, int)
     if name is None:
         return
@@ -102,6 +118,16 @@ def _word_read(
         values = oracle.device_read_values(call)
     if values is not None and seen not in values:
         yield _wrong_word(oracle, call, name, operation.word, seen, values)
+
+
+def _name(oracle: Oracle, call: Call, operation: Load | DeviceRead) -> PageName | None:
+    """Name what was read; a negative number for memory that is no file's."""
+    if isinstance(operation, Load):
+        where = operation.process, operation.mapping, operation.page
+        return oracle.layout.name(*where, call.asked)
+    record = oracle.pin_of(call)
+    pages = () if record is None else record.pages[operation.page :]
+    return pages[0].name if pages else None
 
 
 def _on_disk(oracle: Oracle) -> Iterator[Loss]:
@@ -163,7 +189,7 @@ def _wrong_word(
     sentence = (
         f"word {word} of {_page(name)} is {shown}{when} (should be {_listed(allowed)})"
     )
-    return Loss(call, *name, word, seen, allowed, writer, owner, sentence)
+    return Loss(call, *name, word, seen, allowed, writer, owner, sentence, kind)
 
 
 def _wrong_size(oracle: Oracle, call: Call, name: PageName, sentence: str) -> Loss:
@@ -172,7 +198,8 @@ def _wrong_size(oracle: Oracle, call: Call, name: PageName, sentence: str) -> Lo
 
 
 def _page(name: PageName) -> str:
-    return f"page {name[1]} of file {name[0]}"
+    file, page = name
+    return f"page {page} of " + (f"file {file}" if file >= 0 else "private memory")
 
 
 def _listed(values: frozenset[int]) -> str:

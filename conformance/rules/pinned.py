@@ -8,7 +8,8 @@ Interface:
     power cut shows to be broken.
   * `values_since(...)`: what a word may show if what it had at a moment is not lost.
   * `shown_by(cut, ...)`: what a power cut shows of a word.
-  * `unreadable(case)`: reads of data that the stack answered with EIO by itself.
+  * `unreadable(case)`: reads of data that the stack refused by itself. `stale(case)`:
+    the losses where old data was read instead.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from conformance.interface import (
     Fsync,
     Hold,
     KernelError,
+    Load,
     PowerCut,
     PowerCutImage,
     Read,
@@ -40,14 +42,14 @@ from conformance.oracle.detaches import Fate
 from conformance.oracle.history import Call, History, Moment
 from conformance.oracle.layout import PageName
 from conformance.oracle.pins import PinnedPage, PinRecord
+from conformance.rules.blame import PROTECTING
+from conformance.rules.evidence import lost_in_memory, lost_on_disk
 from conformance.rules.losses import Loss
 from conformance.rules.rule import Case
 
 Pinned = tuple[PinRecord, PinnedPage]
 """A pin, and the page of it that is spoken of."""
 
-PROTECTING = frozenset({Feature.CHECKSUMS, Feature.PARITY, Feature.ENCRYPTION})
-"""Features by which data that changed on its way to the disk becomes unreadable."""
 NEW_BLOCKS = frozenset({Feature.COPY_ON_WRITE, Feature.CHECKSUMS})
 """Features by which every write of a page needs a new block."""
 
@@ -215,15 +217,31 @@ def shown_by(cut: Call, name: PageName, word: int, words_per_page: int) -> int |
 
 
 def unreadable(case: Case) -> Iterator[tuple[Call, PageName]]:
-    """Yield the reads that were refused with EIO though the disk had no such order."""
+    """Yield the reads and loads that fail though the disk had no such order."""
     history = case.history
     if history.program.misuse or not PROTECTING & history.features:
         return
-    for call, operation in history.asked(Read):
-        error = call.error
-        is_eio = isinstance(error, KernelError) and error.errno is Errno.EIO
-        if is_eio and not has_failures(history, before=call.ended, write=False):
-            yield call, (operation.file, operation.page)
+    for call, operation in history.asked(Read, Load):
+        name = case.oracle.file_page(call)
+        if not call.refused or name is None:
+            continue
+        if has_failures(history, before=call.ended, write=False):
+            continue
+        is_load = isinstance(operation, Load)
+        if case.oracle.may_signal(call) if is_load else not _is_eio(call):
+            continue
+        yield call, name
+
+
+def _is_eio(call: Call) -> bool:
+    return isinstance(call.error, KernelError) and call.error.errno is Errno.EIO
+
+
+def stale(case: Case) -> Iterator[Loss]:
+    """Yield the losses that are old data, not data that cannot be read."""
+    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+        if not is_unreadable(loss):
+            yield loss
 
 
 def is_unreadable(loss: Loss) -> bool:

@@ -18,6 +18,7 @@ import attrs
 from conformance.interface import (
     Feature,
     Fsync,
+    Load,
     PowerCut,
     Read,
     Store,
@@ -32,11 +33,10 @@ from conformance.interface.events import (
     WritebackEnded,
 )
 from conformance.oracle.history import Call
-from conformance.rules.blame import had_device
+from conformance.rules.blame import PROTECTING, had_device
 from conformance.rules.evidence import lost_on_disk
 from conformance.rules.losses import Loss
 from conformance.rules.pinned import (
-    PROTECTING,
     Pinned,
     cleanings,
     has_failures,
@@ -169,7 +169,7 @@ def _looks(case: Case) -> Iterator[Call]:
     history = case.history
     if not PROTECTING & history.features or history.program.misuse:
         return
-    for call, operation in history.asked(PowerCut, Read):
+    for call, operation in history.asked(PowerCut, Read, Load):
         is_quiet = not has_failures(history, before=call.ended)
         if is_quiet and (call.refused or isinstance(operation, PowerCut)):
             yield call
@@ -187,7 +187,7 @@ def _torn(case: Case, look: Call, *, by_device: bool) -> Iterator[Finding]:
             yield case.found(look, f"{loss.sentence}: {_how(by_device=by_device)}")
     for call, name in unreadable(case):
         if call is look and had_device(case.oracle, call, name) is by_device:
-            text = f"page {name[1]} of file {name[0]} is refused to a read with EIO"
+            text = f"page {name[1]} of file {name[0]} cannot be read"
             yield case.found(look, f"{text}: {_how(by_device=by_device)}")
 
 

@@ -18,6 +18,7 @@ from conformance.interface import (
     HoldPoint,
     Load,
     Mmap,
+    Mount,
     Operation,
     PowerCut,
     PutUserPages,
@@ -29,6 +30,7 @@ from conformance.interface import (
     Store,
     Sync,
     Truncate,
+    Umount,
     Write,
     Writeback,
 )
@@ -203,6 +205,20 @@ _CPU = (
         ("STB-CPU",),
         _stored_in_flight(_BEFORE, frozenset({Feature.PARITY})),
         story="A page is stored to before the disk has looked at it.",
+    ),
+    Scenario(
+        "store-to-second-page-in-flight-checksums",
+        ("STB-CPU",),
+        _program(
+            Store(page=1, value=1),
+            Hold(at=_BEFORE),
+            Fsync(),
+            Store(page=1, value=2),
+            Release(),
+            PowerCut(),
+            features=_CHECKSUMS,
+        ),
+        story="Another page than the first is stored to while it is written.",
     ),
     Scenario(
         "store-through-second-mapping-in-flight",
@@ -385,6 +401,8 @@ _SPACE = (
             Fsync(),
             DeviceWrite(page=1, value=2),
             Fsync(),
+            FreeDisk(),
+            FillDisk(),
             DeviceWrite(page=1, value=3),
             Sync(),
             PutUserPagesDirtyLock(),
@@ -419,6 +437,24 @@ _END = (
         story="The file ends inside a page that a device fills; later it grows.",
     ),
     Scenario(
+        "device-writes-beyond-the-end-before-umount",
+        ("BNC-EOF",),
+        _program(
+            Truncate(words=1),
+            GetUserPages(pin=0),
+            GetUserPages(pin=1),
+            DeviceComplete(pin=0, value=1),
+            Umount(),
+            Mount(),
+            Truncate(words=2),
+            Read(),
+            Fsync(),
+            PowerCut(),
+            DeviceAbort(pin=1),
+        ),
+        story="The last write of the page is that of a copy; then the file grows.",
+    ),
+    Scenario(
         "device-writes-beyond-the-end-while-pinned",
         ("BNC-EOF",),
         _program(
@@ -440,6 +476,18 @@ _END = (
 
 _ERRORS = (
     Scenario(
+        "failed-write-of-a-pinned-page-ends",
+        ("BNC-COMPLETE",),
+        _program(
+            Store(value=1),
+            GetUserPages(),
+            FailNext(),
+            Fsync(),
+            DeviceAbort(),
+        ),
+        story="The disk fails the write of a pinned page, and nobody asks again.",
+    ),
+    Scenario(
         "write-of-a-pinned-page-fails",
         ("BNC-ERR", "BNC-COMPLETE"),
         _program(
@@ -447,6 +495,7 @@ _ERRORS = (
             GetUserPages(),
             FailNext(),
             Fsync(),
+            PowerCut(),
             Fsync(),
             PowerCut(),
             DeviceComplete(value=2),

@@ -200,8 +200,8 @@ _LOCKS = (
         story="The pages of a driver leave their file before it lets go.",
     ),
     Scenario(
-        "truncate-beside-a-put-as-dirty-without-locks",
-        ("DRT-ACCT",),
+        "sync-beside-a-put-as-dirty-without-locks",
+        ("DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
         _program(
             GetUserPages(),
             DeviceWrite(value=1),
@@ -214,6 +214,20 @@ _LOCKS = (
             schedule=(Preempt(call=2, at="put.dirty_checked", until=3),),
         ),
         story="A sync runs between the question whether a page is dirty and the put.",
+    ),
+    Scenario(
+        "sync-after-a-put-as-dirty",
+        ("DRT-SKIP-IF-DIRTY",),
+        _program(
+            GetUserPages(),
+            DeviceWrite(value=1),
+            PutUserPagesDirtyLock(),
+            Fsync(),
+            Evict(),
+            Load(),
+            schedule=(Preempt(call=2, at="put.released", until=3),),
+        ),
+        story="A sync runs when a page has been put, before the call has answered.",
     ),
     Scenario(
         "sync-beside-a-put-as-dirty",

@@ -198,7 +198,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "gup.waits_only_for_stable_pages",
-        ("GWB-NEVER",),
+        ("GWB-NEVER", "GWB-FAST-RECHECK", "GWB-SLOW-RETRY"),
         partial(boot, parts=Parts(make_gup_slow=_WaitsOnlyForStablePages)),
         "The fault of get_user_pages waits only where content must be stable",
         "Linux 6.18: ext4 and xfs with queue/stable_writes=0",
@@ -237,13 +237,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "writeback.end_cleans",
-        ("GWB-REDIRTY-DURING",),
+        ("GWB-REDIRTY-DURING", "WB-PTEDIRTY", "WB-SINGLE"),
         partial(boot, parts=Parts(make_writeback=_EndOfWritebackCleans)),
         "The end of a writeback takes the page for clean, dirtied again or not",
     ),
     Mutant(
         "writeback.end_of_bounce_cleans",
-        ("GWB-REDIRTY-DURING",),
+        ("GWB-REDIRTY-DURING", "WB-SINGLE", "BNC-KEEPDIRTY", "DRT-FSYNC"),
         partial(boot, parts=Parts(make_writeback=_EndOfBounceCleans)),
         "When a copy has landed and the pin is gone meanwhile, the page is clean",
     ),

@@ -141,12 +141,11 @@ class _ForgetsPinsOfOrphans(Memory):
         return page.mapping is not None and super().maybe_dma_pinned(page)
 
 
-class _NeedsTwoPins(Memory):
-    """A dirty page counts as pinned only if two devices have it."""
+class _ForgetsPinsOfCleanPages(Memory):
+    """A clean page is said not to be pinned: its device can only read."""
 
     def maybe_dma_pinned(self, page: Page) -> bool:
-        needed = 2 if page.is_dirty and page.has_buffers else 1
-        return page.refcount >= needed * self.geometry.pin_bias
+        return page.is_dirty and super().maybe_dma_pinned(page)
 
 
 class _SkipsWhatLooksPinned(Writeback):
@@ -168,14 +167,14 @@ _USUAL_REFERENCES = 3
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "references.puts_a_pin_with_put_page",
-        ("REF-NOTINTERCHANGEABLE", "REF-BALANCE"),
+        ("REF-NOTINTERCHANGEABLE", "REF-BALANCE", "REF-FREE"),
         partial(boot, parts=Parts(make_direct_io=_PutsAPinWithPutPage)),
         "drivers that were not converted put a pin as if it were a plain reference",
         "D10: callers that were not converted",
     ),
     Mutant(
         "references.puts_the_rest_with_put_page",
-        ("REF-NOTINTERCHANGEABLE", "REF-BALANCE"),
+        ("REF-NOTINTERCHANGEABLE", "REF-BALANCE", "REF-FREE"),
         partial(boot, parts=Parts(make_devices=_PutsTheRestWithPutPage)),
         "put_user_pages puts the first page as a pin and the others as references",
     ),
@@ -226,14 +225,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "a page that belongs to no file is said not to be pinned",
     ),
     Mutant(
-        "references.needs_two_pins",
+        "references.forgets_pins_of_clean_pages",
         ("REF-QUERY",),
-        partial(boot, parts=Parts(make_memory=_NeedsTwoPins)),
-        "a dirty page counts as pinned only if two devices have it",
+        partial(boot, parts=Parts(make_memory=_ForgetsPinsOfCleanPages)),
+        "a clean page is said not to be pinned: its device can only read",
     ),
     Mutant(
         "references.skips_what_looks_pinned",
-        ("REF-FALSEPOS",),
+        ("REF-FALSEPOS", "WB-PTEDIRTY"),
         partial(boot, parts=Parts(make_writeback=_SkipsWhatLooksPinned)),
         "a page with many references is left to those who hold it, by fsync too",
     ),
