@@ -7,19 +7,20 @@ from conformance.program import as_python
 from conformance.rules.rule import Rule
 
 
-def violated(implementation: str, rule: Rule, violation: Violation) -> str:
+def violated(rule: Rule, violation: Violation) -> str:
     """Return the text of a violation."""
-    return "\n".join(_violated(implementation, rule, violation))
+    return "\n".join(_violated(rule, violation))
 
 
-def _violated(implementation: str, rule: Rule, violation: Violation) -> Iterator[str]:
+def _violated(rule: Rule, violation: Violation) -> Iterator[str]:
+    count = len(violation.program.operations)
     yield f"{rule.id}: {violation.sentence}"
     yield ""
     yield f"  rule      {rule.norm}"
     yield f"  clause    {rule.clause.source}, {rule.clause.place}: {rule.clause.norm}"
     if violation.scenario:
         yield f"  scenario  {violation.scenario}"
-    yield f"  program   {violation.id}, {len(violation.program.operations)} operations"
+    yield f"  program   {violation.id}, {count} operation{'s' * (count != 1)}"
     yield ""
     yield "from conformance.interface import *"
     yield "from conformance.program import Preempt, Program"
@@ -37,3 +38,11 @@ def crashed(implementation: str, rule: Rule, result: RuleResult) -> str:
     assert result.crash is not None
     text = f"{rule.id}: {implementation} crashed: {result.crash.message}"
     return f"{text}\n\n{result.crash.trace}" if result.crash.trace else text
+
+
+def errored(rule: Rule, result: RuleResult) -> str:
+    """Return the text of a failure of our own."""
+    return (
+        f"{rule.id}: the suite itself failed, which is a defect of pytest-gup and says "
+        f"nothing about the implementation: {result.reason}"
+    )

@@ -4,6 +4,7 @@ What is given on the command line wins over the ini file. Nothing here imports t
 suite: a run without `--gup-impl` pays for reading this file only.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ _HELP = {
     "profile": "how long to search: quick (default), ci or nightly",
     "time": "search for SECONDS instead of a number of programs",
     "seed": "seed of the random search; printed by every run",
-    "report": "write verdicts to FILE, one JSON record on a line",
+    "report": "write the verdicts to FILE, one JSON record on a line",
 }
 
 
@@ -57,14 +58,10 @@ def specs(config: pytest.Config) -> list[str]:
     return list(dict.fromkeys(given))
 
 
-def _given(config: pytest.Config, name: str) -> str | None:
-    value = config.getoption(f"gup_{name}")
-    return value if value is not None else (config.getini(f"gup_{name}") or None)
-
-
-def text(config: pytest.Config, name: str, default: str) -> str:
+def text(config: pytest.Config, name: str, default: str = "") -> str:
     """Return the value of an option that is any text."""
-    return _given(config, name) or default
+    value: str | None = config.getoption(f"gup_{name}")
+    return (value if value is not None else config.getini(f"gup_{name}")) or default
 
 
 def choice(config: pytest.Config, name: str, among: Sequence[str]) -> str:
@@ -73,7 +70,7 @@ def choice(config: pytest.Config, name: str, among: Sequence[str]) -> str:
     Raises:
         pytest.UsageError: it is none of them.
     """
-    value = _given(config, name) or among[0]
+    value = text(config, name, among[0])
     if value not in among:
         raise pytest.UsageError(
             f"--gup-{name} is {value!r} (should be one of {', '.join(among)})"
@@ -89,14 +86,14 @@ def number(
     Raises:
         pytest.UsageError: it is no number, or below `least`.
     """
-    value = _given(config, name)
-    if value is None:
+    value = text(config, name)
+    if not value:
         return None
     try:
         parsed = kind(value)
     except ValueError:
-        parsed = None
-    if parsed is None or not parsed >= least:
+        parsed = math.nan
+    if not least <= parsed < math.inf:
         word = "whole number" if kind is int else "number"
         raise pytest.UsageError(
             f"--gup-{name} is {value!r} (should be a {word} from {least:g} on)"

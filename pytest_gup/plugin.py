@@ -7,6 +7,7 @@ is imported. With it, `session.py` is loaded and does the rest.
 import pytest
 
 from pytest_gup import hookspecs, options
+from pytest_gup.suite import import_suite, ours
 
 
 def pytest_addoption(
@@ -22,6 +23,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Switch the plugin on if an implementation is to be checked."""
     if not options.specs(config) or config.option.help:
         return
-    from pytest_gup.session import GupSession  # noqa: PLC0415 - costs 0.2 s
+    import_suite()
+    with ours():
+        from pytest_gup.session import GupSession  # noqa: PLC0415 - costs 0.2 s
 
-    config.pluginmanager.register(GupSession.from_config(config), "gup-session")
+        config.pluginmanager.register(GupSession.from_config(config), "gup-session")

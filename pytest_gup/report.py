@@ -1,15 +1,15 @@
 """Records: what the JSON Lines report holds, and what nodes send to the controller.
 
-A record is a plain dict. One of kind "run" comes first, then one of kind "rule" for
-each rule and implementation, last one of kind "end" with the counts, so that a
-truncated report shows.
+A record is a plain dict. One of kind "run" comes first, and is there from the start;
+then one of kind "rule" for each rule and implementation; last, if every node has run
+to its end, one of kind "end" with the counts. So a report without one is truncated.
 """
 
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,20 @@ def run_record(
     """Return the manifest of a run."""
     return {
         "record": "run",
-        "suite": version("pytest-gup"),
+        "suite": _version(),
         "implementations": list(implementations),
         **settings,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "kernel": platform.release(),
     }
+
+
+def _version() -> str:
+    try:
+        return version("pytest-gup")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"
 
 
 def rule_record(
@@ -79,6 +86,15 @@ def rule_record(
     return record
 
 
+def properties(record: Record) -> list[tuple[str, object]]:
+    """Return what other reports, such as JUnit's, may say about a node."""
+    names = ("implementation", "engine", "rule", "kind", "level", "verdict")
+    found: list[tuple[str, object]] = [(f"gup_{name}", record[name]) for name in names]
+    if "violation" in record:
+        found.append(("gup_program", record["violation"]["id"]))
+    return found
+
+
 def merged(records: Iterable[Record]) -> list[Record]:
     """Return one record for each implementation and rule, of all its engines."""
     found: dict[tuple[str, str], Record] = {}
@@ -98,6 +114,7 @@ def _merge(one: Record, other: Record) -> Record:
         for name in ("premises", "programs", "seconds")
     }
     engines = sorted({*heavier["engine"].split("+"), *lighter["engine"].split("+")})
+    sums["seconds"] = round(sums["seconds"], 4)
     return {**heavier, **sums, "engine": "+".join(engines)}
 
 
@@ -111,17 +128,21 @@ def end_record(records: Iterable[Record]) -> Record:
     }
 
 
-def write(path: Path, records: Iterable[Record]) -> None:
-    """Write records, one on a line.
+def start(path: Path, run: Record) -> None:
+    """Begin a report.
 
     Raises:
         pytest.UsageError: the file cannot be written.
     """
     try:
-        with path.open("w", encoding="utf-8") as file:
-            for record in records:
-                file.write(json.dumps(record) + "\n")
+        path.write_text(json.dumps(run) + "\n", encoding="utf-8")
     except OSError as error:
         raise pytest.UsageError(
             f"--gup-report={path}: {error.strerror}; name a file that can be written"
         ) from error
+
+
+def finish(path: Path, records: Sequence[Record]) -> None:
+    """Add the other records."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)

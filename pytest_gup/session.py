@@ -1,147 +1,36 @@
 """One run of pytest with an implementation to check.
 
-Adds the packaged suite to what is collected, gives each of its nodes a verdict, and
-gathers the verdicts of all workers into summary and report.
+Adds the packaged suite to what is collected, runs the engines, and gathers the
+verdicts of all workers into summary and report.
 """
 
-import contextlib
-import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from pytest_gup import options
-from pytest_gup.suite import TEST_FILE, import_suite
-
-import_suite()
-
-from conformance.engines.session import (  # noqa: E402 - ours must come first
+from conformance.engines.capabilities import Capabilities
+from conformance.engines.session import (
     EngineResult,
     ImplementationError,
-    Plan,
     look_at,
     run_scenarios,
     run_search,
+    without_stack,
 )
-from conformance.engines.stateful import Budget  # noqa: E402
-from conformance.interface import Boot  # noqa: E402
-from conformance.rules.catalogue import BY_ID, matching  # noqa: E402
-from conformance.rules.rule import Rule  # noqa: E402
-from conformance.verdicts import Level, Promise, Verdict  # noqa: E402
-from pytest_gup import failure, report  # noqa: E402
-from pytest_gup.connect import Implementation, connect  # noqa: E402
-from pytest_gup.summary import Summary  # noqa: E402
+from conformance.interface import Boot
+from pytest_gup import options, report, selection, suite
+from pytest_gup.collection import Case, RulesModule, cases_of, collect
+from pytest_gup.connect import Implementation, connect
+from pytest_gup.node import RECORD, Node
+from pytest_gup.progress import Progress
+from pytest_gup.selection import Selection
+from pytest_gup.settings import Settings
+from pytest_gup.summary import Summary, engine_record
 
-PROPERTY = "gup_record"
-"""Name under which a node's record travels in the report of its test."""
-
-BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(2000, 60)}
-
-
-@attrs.frozen
-class Settings:
-    """What the options say."""
-
-    promise: Promise
-    profile: str
-    seed: int
-    rules: tuple[Rule, ...]
-    seconds: float | None
-    report: Path | None
-
-    @classmethod
-    def from_config(cls, config: pytest.Config) -> "Settings":
-        """Read the options.
-
-        Raises:
-            pytest.UsageError: one of them is wrong.
-        """
-        glob = options.text(config, "rules", "*")
-        rules = matching(glob)
-        if not rules:
-            raise pytest.UsageError(
-                f"--gup-rules={glob} matches no rule; ids look like MKW-EVERY, "
-                "and docs/rules.md lists them"
-            )
-        path = options.text(config, "report", "")
-        return cls(
-            promise=Promise(options.choice(config, "promise", options.PROMISES)),
-            profile=options.choice(config, "profile", options.PROFILES),
-            seed=options.number(config, "seed", int, 0) or 0,
-            rules=rules,
-            seconds=options.number(config, "time", float, 0),
-            report=Path(path) if path else None,
-        )
-
-    def plan(self, implementation: Implementation) -> Plan:
-        """Return what is judged on one implementation."""
-        return Plan(
-            rules=self.rules,
-            promise=self.promise,
-            budget=BUDGETS[self.profile],
-            seed=self.seed,
-            seconds=self.seconds,
-            stall_seconds=implementation.stall_seconds,
-        )
-
-    def as_record(self) -> dict[str, object]:
-        """Return the settings for the report's manifest."""
-        return {
-            "promise": self.promise.value,
-            "profile": self.profile,
-            "seed": self.seed,
-            "rules": len(self.rules),
-        }
-
-
-@attrs.define(eq=False)
-class Node:
-    """One test: one rule on one implementation, judged by one engine."""
-
-    rule: Rule
-    implementation: Implementation
-    engine: str
-    session: "GupSession"
-    request: pytest.FixtureRequest
-
-    def tell(self) -> None:
-        """Pass, fail or skip, as the verdict says."""
-        boot = self.implementation.boot or self._boot_of_fixture()
-        try:
-            outcome = self.session.result(self.implementation, boot, self.engine)
-        except ImplementationError as error:
-            pytest.fail(f"{self.implementation.id}: {error}", pytrace=False)
-        result = outcome.results[self.rule.id]
-        promise = self.session.settings.promise
-        record = report.rule_record(
-            self.implementation.id, self.engine, self.rule, promise, result
-        )
-        self.request.node.user_properties.append((PROPERTY, record))
-        self._tell(result, self.rule.level(promise))
-
-    def _boot_of_fixture(self) -> Boot:
-        boot: Boot = self.request.getfixturevalue("gup_boot")
-        return boot
-
-    def _tell(self, result: Any, level: Level) -> None:  # noqa: ANN401 - RuleResult
-        name = self.implementation.id
-        match result.verdict:
-            case Verdict.HELD:
-                return
-            case Verdict.VIOLATED:
-                text = failure.violated(name, self.rule, result.violation)
-                if level is not Level.MUST:
-                    pytest.xfail(f"violated, but {level.value} only: {text}")
-                pytest.fail(text, pytrace=False)
-            case Verdict.CRASHED:
-                pytest.fail(failure.crashed(name, self.rule, result), pytrace=False)
-            case Verdict.ERRORED:
-                self.session.is_errored = True
-                pytest.fail(f"the suite failed: {result.reason}", pytrace=False)
-            case _:
-                pytest.skip(f"{result.verdict.value}: {result.reason}")
+ENGINES = {"scenarios": run_scenarios, "stateful": run_search}
 
 
 @attrs.define(eq=False)
@@ -151,10 +40,18 @@ class GupSession:
     config: pytest.Config
     settings: Settings
     implementations: list[Implementation]
+    cases: list[Case]
+    selection: Selection
     summary: Summary
-    is_errored: bool = False
-    _results: dict[tuple[str, str], EngineResult | ImplementationError] = attrs.field(
-        factory=dict[tuple[str, str], EngineResult | ImplementationError]
+    _capabilities: dict[str, Capabilities] = attrs.field(
+        factory=dict[str, Capabilities]
+    )
+    """What was seen of each implementation before anything was collected."""
+    _results: dict[tuple[str, str], EngineResult] = attrs.field(
+        factory=dict[tuple[str, str], EngineResult]
+    )
+    _directories: dict[Path, pytest.Directory] = attrs.field(
+        factory=dict[Path, pytest.Directory]
     )
 
     @classmethod
@@ -166,14 +63,13 @@ class GupSession:
         """
         settings = Settings.from_config(config)
         found = [connect(spec, config) for spec in options.specs(config)]
-        session = cls(config, settings, found, Summary(settings.promise))
-        if not session.is_worker:
-            for implementation in found:
-                session._see_that_it_boots(implementation)
-            if settings.report is not None:
-                report.write(settings.report, [])
-        if str(TEST_FILE) not in config.args:
-            config.args.append(str(TEST_FILE))
+        cases = cases_of(found, settings.rules)
+        selected = selection.take(config, {case.name for case in cases})
+        names = [implementation.id for implementation in found]
+        summary = Summary(settings.as_text(), names, [r.id for r in settings.rules])
+        session = cls(config, settings, found, cases, selected, summary)
+        if not session.is_worker and not config.option.collectonly:
+            session._begin()
         return session
 
     @property
@@ -181,103 +77,141 @@ class GupSession:
         """Whether this process is a worker of xdist."""
         return hasattr(self.config, "workerinput")
 
+    def _begin(self) -> None:
+        for implementation in self.implementations:
+            self._see_that_it_boots(implementation)
+        if self.settings.report is not None:
+            names = [implementation.id for implementation in self.implementations]
+            run = report.run_record(names, self.settings.as_record())
+            report.start(self.settings.report, run)
+
     def _see_that_it_boots(self, implementation: Implementation) -> None:
         if implementation.boot is None:
             return
+        plan = self.settings.plan(implementation)
         try:
-            look_at(implementation.boot, self.settings.plan(implementation))
+            self._capabilities[implementation.id] = look_at(implementation.boot, plan)
         except ImplementationError as error:
             raise pytest.UsageError(
                 f"--gup-impl={implementation.id}: boot fails ({error}); it is called "
                 "with a Setup and must return a stack"
             ) from error
 
-    def result(
-        self, implementation: Implementation, boot: Boot, engine: str
-    ) -> EngineResult:
-        """Return what an engine found; it runs once, for the first node that asks.
+    # --- running ----------------------------------------------------------------
 
-        Raises:
-            ImplementationError: there is no stack.
-        """
-        key = implementation.id, engine
+    def result(self, case: Case, boot: Boot) -> EngineResult:
+        """Return what an engine found; it runs once, for the first node that asks."""
+        key = case.implementation.id, case.engine
         if key not in self._results:
-            self._results[key] = self._run(implementation, boot, engine)
-        found = self._results[key]
-        if isinstance(found, ImplementationError):
-            raise found
-        return found
+            self._results[key] = self._run(case, boot)
+        return self._results[key]
 
-    def _run(
-        self, implementation: Implementation, boot: Boot, engine: str
-    ) -> EngineResult | ImplementationError:
-        run = {"scenarios": run_scenarios, "stateful": run_search}[engine]
+    def _run(self, case: Case, boot: Boot) -> EngineResult:
+        name = case.implementation.id
+        progress = Progress(self.config, f"{name} {case.engine}")
         plan = attrs.evolve(
-            self.settings.plan(implementation),
-            on_progress=Progress(self.config, f"{implementation.id} {engine}"),
+            self.settings.plan(case.implementation), on_progress=progress
         )
         try:
-            return run(boot, plan)
+            return ENGINES[case.engine](boot, plan, self._capabilities.get(name))
         except ImplementationError as error:
-            return error
+            return without_stack(case.engine, plan, str(error))
+        finally:
+            progress.end()
 
-    # --- hooks ------------------------------------------------------------------
+    # --- hooks of collection ------------------------------------------------------
 
     def pytest_report_header(self) -> list[str]:
         """Say what is checked, and how to do it again."""
-        settings = self.settings
         names = ", ".join(each.id for each in self.implementations)
-        budget = f"profile {settings.profile}, seed {settings.seed}"
-        judged = f"promise {settings.promise.value}, {len(settings.rules)} rules"
-        return [f"gup: {names}; {judged}, {budget}"]
+        return [f"gup: {names}; {self.settings.as_text()}"]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path) -> None:
+        """Look out for a package of the user's that has the name of one of ours."""
+        suite.give_way(path)
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave our file alone where a folder is collected that holds it."""
+        return True if collection_path == suite.TEST_FILE else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> None:
+        """Remember the nodes of folders: a conftest's fixtures are seen below its."""
+        if isinstance(collector, pytest.Directory):
+            self._directories[collector.path] = collector
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> None:
+        """Add our nodes to the user's own."""
+        cases = [case for case in self.cases if case.name in self.selection]
+        items += collect(session, cases, self._directories)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make a node of each implementation, engine and rule."""
-        if "gup_node" not in metafunc.fixturenames:
+        """Make a node of each case."""
+        module = metafunc.definition.getparent(RulesModule)
+        if module is None:
             return
         cases = [
-            pytest.param((rule.id, each, engine), id=f"{each.id}-{engine}-{rule.id}")
-            for each in self.implementations
-            for engine in each.engines
-            for rule in self.settings.rules
+            pytest.param(case, id=case.id, marks=self._marks(case))
+            for case in module.cases
         ]
         metafunc.parametrize("gup_node", cases, indirect=True)
 
+    def _marks(self, case: Case) -> list[pytest.MarkDecorator]:
+        """With `--dist loadgroup`, xdist runs an engine in one worker only."""
+        if not self.config.pluginmanager.hasplugin("xdist"):
+            return []
+        group = f"{case.implementation.id}-{case.engine}"
+        return [pytest.mark.xdist_group(name=group)]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count the nodes that are to run."""
+        ours = [item for item in session.items if item.getparent(RulesModule)]
+        self.summary.expected = max(self.summary.expected, len(ours))
+
+    # --- hooks of running ---------------------------------------------------------
+
     @pytest.fixture
     def gup_node(self, request: pytest.FixtureRequest) -> Node:
-        """Give a node its rule."""
-        rule, implementation, engine = request.param
-        return Node(BY_ID[rule], implementation, engine, self, request)
+        """Give a node its case."""
+        return Node(request.param, self.settings.promise, self, request)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the record travel with the report of its test."""
+        made = yield
+        if call.when == "call" and RECORD in item.stash:
+            vars(made)["gup_record"] = item.stash[RECORD]
+        return made
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather the records of all nodes, in whichever worker they ran."""
-        if report.when == "call" and not self.is_worker:
-            for name, value in report.user_properties:
-                if name == PROPERTY and isinstance(value, dict):
-                    self.summary.add(value)
+        record = getattr(report, "gup_record", None)
+        if record is not None:
+            self.summary.add(record)
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Send what a worker knows to the controller; write the report."""
-        shown = {
-            "/".join(key): self.summary.engine_record(result)
+        engines = {
+            "/".join(key): engine_record(result)
             for key, result in self._results.items()
-            if isinstance(result, EngineResult)
         }
         if self.is_worker:
             output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]
-            output["gup"] = {"engines": shown, "errored": self.is_errored}
+            output["gup"] = {"engines": engines, "expected": self.summary.expected}
             return
-        self.summary.engines.update(shown)
-        if self.is_errored or self.summary.has_errored():
+        self.summary.engines.update(engines)
+        if self.summary.has_errored():
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        if self.settings.report is not None:
-            report.write(self.settings.report, self._records())
-
-    def _records(self) -> list[report.Record]:
-        rules = self.summary.merged()
-        names = [each.id for each in self.implementations]
-        first = report.run_record(names, self.settings.as_record())
-        return [first, *rules, report.end_record(rules)]
+        if self.settings.report is not None and not self.config.option.collectonly:
+            is_over = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+            records = self.summary.records_to_report(is_over=is_over)
+            report.finish(self.settings.report, records)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's
@@ -285,36 +219,12 @@ class GupSession:
         output = getattr(node, "workeroutput", {}).get("gup")
         if output:
             self.summary.engines.update(output["engines"])
+            self.summary.expected = max(self.summary.expected, output["expected"])
 
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> None:
         """Print the verdicts by chapter, damage first."""
         self.summary.print(terminalreporter)
-
-
-@attrs.define(eq=False)
-class Progress:
-    """Shows on a terminal that a long rule is alive."""
-
-    config: pytest.Config
-    name: str
-    _last: float = 0.0
-
-    def __call__(self, words: str) -> None:
-        """Show a few words, at most five times in a second."""
-        reporter = self.config.pluginmanager.getplugin("terminalreporter")
-        if reporter is None or not reporter.isatty:
-            return
-        now = os.times().elapsed
-        if now - self._last < 0.2:  # noqa: PLR2004
-            return
-        self._last = now
-        capture: Any = self.config.pluginmanager.getplugin("capturemanager")
-        shown = (
-            capture.global_and_fixture_disabled()
-            if capture
-            else contextlib.nullcontext()
-        )
-        with shown:
-            reporter.rewrite(f"{self.name}: {words}", erase=True)
+        if self.settings.report is not None and self.summary.records:
+            terminalreporter.line(f"report: {self.settings.report}")

@@ -1,16 +1,18 @@
 """The end of a run: verdicts by chapter, damage first, and how to read them."""
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 import pytest
 
 from conformance.engines.session import EngineResult
-from conformance.rules.catalogue import CHAPTERS
-from conformance.verdicts import Promise
-from pytest_gup import report
+from conformance.engines.tally import Violation
+from conformance.interface import OPERATIONS
+from conformance.program import from_json
+from conformance.rules.catalogue import BY_ID, CHAPTERS
+from conformance.verdicts import Verdict
+from pytest_gup import failure, report
 from pytest_gup.report import Record
 
 MARKUP: dict[str, dict[str, bool]] = {
@@ -22,84 +24,118 @@ MARKUP: dict[str, dict[str, bool]] = {
 }
 
 
+def engine_record(result: EngineResult) -> Record:
+    """Return what is told of one engine beside the verdicts, as plain values."""
+    record: Record = {
+        "programs": result.programs,
+        "seconds": result.seconds,
+        "table": result.table.lines(),
+        "counters": list(result.counters),
+        "offers": [],
+    }
+    if result.capabilities is not None:
+        record["offers"] = list(_offers(result))
+    return record
+
+
+def _offers(result: EngineResult) -> Iterator[str]:
+    capabilities = result.capabilities
+    assert capabilities is not None
+    style = "stepped" if capabilities.is_stepped else "not stepped"
+    offered = [name for name in OPERATIONS if capabilities.offers(name)]
+    shows = ", ".join(sorted(capabilities.observations)) or "nothing"
+    yield f"offers {len(offered)} of {len(OPERATIONS)} operations, {style}"
+    lacking = [name for name in OPERATIONS if not capabilities.offers(name)]
+    if lacking:
+        yield f"lacks {', '.join(lacking)}"
+    yield f"shows {shows}"
+    features = {feature.value for feature in capabilities.features_offered}
+    fixed = {feature.value for feature in capabilities.features_fixed}
+    yield f"features {', '.join(sorted(features | fixed)) or 'none'}"
+
+
 @attrs.define(eq=False)
 class Summary:
     """Gathers records and prints them."""
 
-    promise: Promise
-    records: list[Record] = attrs.field(factory=list[Record])
+    settings: str
+    implementations: Sequence[str]
+    rules: Sequence[str]
+    """Ids, in the order of the catalogue."""
+    expected: int = 0
+    """How many nodes were to run."""
+    records: dict[tuple[str, str, str], Record] = attrs.field(
+        factory=dict[tuple[str, str, str], Record]
+    )
+    """By implementation, engine and rule."""
     engines: dict[str, Record] = attrs.field(factory=dict[str, Record])
     """What is known of each implementation and engine, beside the verdicts."""
 
     def add(self, record: Record) -> None:
-        """Take the record of one node."""
-        self.records.append(record)
-
-    def merged(self) -> list[Record]:
-        """Return one record for each implementation and rule."""
-        return report.merged(self.records)
+        """Take the record of one node; of a node that ran again, the last one."""
+        key = record["implementation"], record["engine"], record["rule"]
+        self.records[key] = record
 
     def has_errored(self) -> bool:
         """Whether the suite itself failed somewhere."""
-        return any(record["verdict"] == "errored" for record in self.records)
+        return any(r["verdict"] == "errored" for r in self.records.values())
 
-    @staticmethod
-    def engine_record(result: EngineResult) -> Record:
-        """Return what is told of one engine beside the verdicts, as plain values."""
-        capabilities = result.capabilities
-        features = capabilities.features_offered | capabilities.features_fixed
-        return {
-            "operations": sorted(capabilities.parameters),
-            "observations": sorted(capabilities.observations),
-            "features": sorted(feature.value for feature in features),
-            "is_stepped": capabilities.is_stepped,
-            "programs": result.programs,
-            "seconds": result.seconds,
-            "table": result.table.lines(),
-            "counters": list(result.counters),
-        }
+    def merged(self) -> list[Record]:
+        """Return one record for each implementation and rule, in a fixed order."""
+        place = {name: i for i, name in enumerate((*self.implementations, *self.rules))}
+        return report.merged(
+            sorted(
+                self.records.values(),
+                key=lambda r: (
+                    place[r["implementation"]],
+                    place[r["rule"]],
+                    r["engine"],
+                ),
+            )
+        )
+
+    def records_to_report(self, *, is_over: bool) -> list[Record]:
+        """Return the verdicts, and the end if there is nothing more to come."""
+        rules = self.merged()
+        is_whole = is_over and len(self.records) >= self.expected
+        return [*rules, report.end_record(rules)] if is_whole else rules
+
+    # --- printing ---------------------------------------------------------------
 
     def print(self, terminal: pytest.TerminalReporter) -> None:
         """Print everything."""
         merged = self.merged()
         for name in dict.fromkeys(record["implementation"] for record in merged):
-            terminal.section(f"gup: {name}")
             mine = [record for record in merged if record["implementation"] == name]
+            terminal.section(f"gup: {name}")
             self._print_engines(terminal, name)
             self._print_chapters(terminal, {record["rule"]: record for record in mine})
             self._print_violations(terminal, mine)
-            self._print_counts(terminal, mine)
             self._print_counters(terminal, name)
+            terminal.line("")
+            terminal.line(f"{self.settings}: {_counts(mine)}")
 
     def _engines_of(self, name: str) -> Iterable[tuple[str, Record]]:
-        for key, record in self.engines.items():
+        for key, record in sorted(self.engines.items()):
             implementation, _, engine = key.rpartition("/")
             if implementation == name:
                 yield engine, record
 
     def _print_engines(self, terminal: pytest.TerminalReporter, name: str) -> None:
         for engine, record in self._engines_of(name):
-            terminal.line(
-                f"{engine}: {record['programs']} programs in {record['seconds']:.1f} s"
-            )
+            seconds = f"{record['seconds']:.1f} s"
+            terminal.line(f"{engine}: {record['programs']} programs in {seconds}")
         for _, record in list(self._engines_of(name))[:1]:
-            style = "stepped" if record["is_stepped"] else "not stepped"
-            features = ", ".join(record["features"]) or "none"
-            terminal.line(
-                f"offers {len(record['operations'])} operations, "
-                f"{len(record['observations'])} observations, {style}; "
-                f"features: {features}"
-            )
+            for line in record["offers"]:
+                terminal.line(line)
         if terminal.config.get_verbosity() > 0:
             for engine, record in self._engines_of(name):
-                terminal.line("")
-                terminal.line(f"operations of {engine}:")
-                for line in record["table"]:
-                    terminal.line(f"  {line}")
+                _print_block(terminal, f"operations of {engine}:", record["table"])
 
     def _print_chapters(
         self, terminal: pytest.TerminalReporter, by_rule: dict[str, Record]
     ) -> None:
+        width = max(map(len, by_rule)) + 2
         for chapter in CHAPTERS:
             mine = [by_rule[rule.id] for rule in chapter.rules if rule.id in by_rule]
             if not mine:
@@ -107,14 +143,7 @@ class Summary:
             terminal.line("")
             terminal.line(chapter.title, bold=True)
             for record in sorted(mine, key=_damage_first):
-                self._print_rule(terminal, record)
-
-    def _print_rule(self, terminal: pytest.TerminalReporter, record: Record) -> None:
-        verdict = record["verdict"]
-        terminal.write(f"  {record['rule']:<22}{record['kind']:<12}")
-        terminal.write(f"{record['level']:<8}")
-        terminal.write(f"{verdict:<16}", **MARKUP.get(verdict, {}))
-        terminal.line(_remark(record))
+                _print_rule(terminal, record, width)
 
     def _print_violations(
         self, terminal: pytest.TerminalReporter, mine: list[Record]
@@ -129,31 +158,59 @@ class Summary:
                 f"  {violation['id']}  {record['rule']} ({record['level']}): "
                 f"{violation['sentence']}"
             )
-
-    def _print_counts(
-        self, terminal: pytest.TerminalReporter, mine: list[Record]
-    ) -> None:
-        counts = Counter(record["verdict"] for record in mine)
-        terminal.line("")
-        terminal.line(
-            f"{len(mine)} rules by promise {self.promise.value}: "
-            + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        )
+            if terminal.config.get_verbosity() > 0 and record["level"] != "MUST":
+                _print_block(terminal, "", _details(record))
 
     def _print_counters(self, terminal: pytest.TerminalReporter, name: str) -> None:
         for engine, record in self._engines_of(name):
             if record["counters"]:
-                terminal.line("")
-                terminal.line(f"counters of {engine}, interpreted:")
-            for line in record["counters"]:
-                terminal.line(f"  {line}")
+                _print_block(
+                    terminal, f"counters of {engine}, interpreted:", record["counters"]
+                )
+
+
+def _print_rule(terminal: pytest.TerminalReporter, record: Record, width: int) -> None:
+    verdict = record["verdict"]
+    terminal.write(f"  {record['rule']:<{width}}{record['kind']:<12}")
+    terminal.write(f"{record['level']:<8}")
+    terminal.write(f"{verdict:<16}", **MARKUP.get(verdict, {}))
+    terminal.line(_remark(record))
+
+
+def _print_block(
+    terminal: pytest.TerminalReporter, head: str, lines: Iterable[str]
+) -> None:
+    terminal.line("")
+    if head:
+        terminal.line(head)
+    for line in lines:
+        terminal.line(f"  {line}")
+
+
+def _counts(mine: list[Record]) -> str:
+    counts = Counter(record["verdict"] for record in mine)
+    words = [verdict.value for verdict in Verdict if counts[verdict.value]]
+    return ", ".join(f"{counts[word]} {word}" for word in words)
+
+
+def _details(record: Record) -> list[str]:
+    """Return what a node that does not fail would print if it did."""
+    known = record["violation"]
+    violation = Violation(
+        known["sentence"],
+        from_json(known["program"]),
+        known["call"],
+        tuple(known["timeline"]),
+        known["scenario"],
+    )
+    return failure.violated(BY_ID[record["rule"]], violation).splitlines()
 
 
 def _damage_first(record: Record) -> bool:
     return bool(record["kind"] != "damage")
 
 
-def _remark(record: dict[str, Any]) -> str:
+def _remark(record: Record) -> str:
     if record["verdict"] == "held":
         return f"{record['premises']} times"
     return str(record.get("reason", ""))

@@ -145,8 +145,7 @@ class Layers:
         pages = self.geometry.file_pages
         inode = self.files.make(0)
         inode.size_words = inode.size_on_disk = pages * self.geometry.words_per_page
-        if inode.space.is_tracked:
-            self.journal.commit(inode)
+        self.journal.commit(inode)
         process = Process(0)
         self.mm.processes[0] = process
         inode.users += 1

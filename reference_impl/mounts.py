@@ -75,7 +75,7 @@ class Mounts:
             yield from self.mm.remove_all(process)
 
     def drop_pages(self, inode: Inode) -> Stepped[None]:
-        """Make the pages of a file orphans; where memory is all there is, unmap them."""
+        """Orphan the pages of a file; where memory is all it has, unmap them."""
         if not inode.space.is_tracked:
             yield from self.rmap.unmap_range(inode.space, 0, None)
             return

@@ -40,11 +40,11 @@ class Journal:
     """By handle of the file."""
 
     def commit(self, inode: Inode) -> None:
-        """Make size and extents of a file durable.
+        """Make size and extents of a file durable, if it has a name and a disk.
 
         Context: the data that the extents point at has been flushed.
         """
-        if inode.is_linked:
+        if inode.is_linked and inode.space.is_tracked:
             size = inode.size_on_disk
             self.records[inode.file] = Record(inode, size, dict(inode.extents))
 

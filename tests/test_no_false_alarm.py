@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from second_stack import boot as second
-from test_mutants import on_scenarios, on_search, violated
 
 from conformance.engines.judge import Judgement
 from conformance.engines.scenario_run import probe
@@ -14,6 +12,8 @@ from conformance.interface import Setup
 from conformance.rules.catalogue import RULES
 from conformance.scenarios.catalogue import SCENARIOS
 from reference_impl import boot as reference
+from tests.second_stack import boot as second
+from tests.test_mutants import on_scenarios, on_search, violated
 
 SECOND_STACK_RULES_MIN = 30
 JUDGED = [rule for rule in RULES if rule.untested is None]

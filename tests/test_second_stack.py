@@ -6,7 +6,6 @@ It is judged by the suite elsewhere; these tests are for whoever changes it.
 from collections.abc import Callable
 
 import pytest
-from second_stack import Stack, boot
 
 from conformance.interface import (
     UNREADABLE,
@@ -19,6 +18,7 @@ from conformance.interface import (
     SignalName,
     WouldBlock,
 )
+from tests.second_stack import Stack, boot
 
 
 class Pending:

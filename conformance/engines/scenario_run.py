@@ -1,23 +1,19 @@
-"""Running the scenarios on an implementation.
+"""Choosing what can be run on an implementation.
 
 Interface:
-  * `run_scenario(boot, scenario, rules, promise)` judges one, and makes the program
-    of each violation as small as can be.
   * `probe(boot)` boots once to see what is offered.
-  * `scenarios_for(...)` chooses those that an implementation can run and that are
-    written for one of the rules.
+  * `scenarios_for(rules, scenarios)` chooses those that are written for a rule.
+    One that is written for no rule in particular is for all.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from conformance.engines.capabilities import Capabilities
-from conformance.engines.execution import Execution, run
-from conformance.engines.judge import Judgement, judge
-from conformance.interface import Boot
+from conformance.engines.execution import BootError, Execution
+from conformance.interface import Boot, Setup
 from conformance.program import Program
 from conformance.rules.rule import Rule
 from conformance.scenarios.scenario import Scenario
-from conformance.verdicts import Promise
 
 
 def probe(boot: Boot) -> Capabilities:
@@ -26,8 +22,20 @@ def probe(boot: Boot) -> Capabilities:
     Raises:
         BootError: there is no stack.
     """
-    execution = Execution(boot, Program())
+    returned: list[object] = []
+
+    def watched(setup: Setup) -> object:
+        returned.append(boot(setup))
+        return returned[-1]
+
+    execution = Execution(watched, Program())
     execution.finish()
+    if not execution.capabilities.parameters:
+        kind = type(returned[-1]).__name__
+        raise BootError(
+            f"it returned a {kind}, which has no method of a stack, such as store, "
+            "get_user_pages or fsync"
+        )
     return execution.capabilities
 
 
@@ -36,14 +44,8 @@ def scenarios_for(
 ) -> list[Scenario]:
     """Return the scenarios that are written for at least one of the rules."""
     wanted = {rule.id for rule in rules}
-    return [each for each in scenarios if not wanted.isdisjoint(each.rules)]
-
-
-def run_scenario(
-    boot: Boot,
-    scenario: Scenario,
-    rules: Sequence[Rule],
-    promise: Promise = Promise.DOCUMENT,
-) -> Judgement:
-    """Run one scenario and judge it by all rules."""
-    return judge(run(boot, scenario.program), rules, promise)
+    return [
+        each
+        for each in scenarios
+        if not each.rules or not wanted.isdisjoint(each.rules)
+    ]

@@ -131,6 +131,11 @@ class Tally:
                 count.crash = count.crash or crash
                 count.inconclusive = count.inconclusive or inconclusive
 
+    def failed(self, error: str) -> None:
+        """Note that the suite itself failed: there is no verdict on any rule."""
+        for count in self._counts.values():
+            count.error = count.error or error
+
     def replace(self, rule: str, violation: Violation) -> None:
         """Put a smaller violation in the place of the one found."""
         self._counts[rule].violation = violation

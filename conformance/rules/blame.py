@@ -13,7 +13,7 @@ Interface:
     `OWNERS`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from conformance.interface import (
     HOLE,
@@ -25,22 +25,27 @@ from conformance.interface import (
     DirectRead,
     DirectWrite,
     Feature,
+    Freeze,
+    Fsync,
     Operation,
     PowerCut,
     PunchHole,
+    Reclaim,
     Store,
+    Sync,
     Truncate,
+    Umount,
     Write,
+    Writeback,
 )
 from conformance.oracle.admissible import Oracle
-from conformance.oracle.history import Call
+from conformance.oracle.history import Call, History, Moment
 from conformance.oracle.layout import PageName
 
 PROTECTING = frozenset({Feature.CHECKSUMS, Feature.PARITY, Feature.ENCRYPTION})
 """Features under which content that changes on its way to the disk is unreadable."""
 
 _IN_MEMORY = {
-    "cpu": "MKW-EVERY",
     "device": "DRT-SKIP-IF-DIRTY",
     "driver": "DRT-AFTER",
     "write": "WB-LOCK",
@@ -62,6 +67,8 @@ OWNERS = frozenset(
         *_IN_MEMORY.values(),
         *_ON_DISK.values(),
         "BNC-KEEPDIRTY",
+        "MKW-EVERY",
+        "MKW-NOTRACK",
         "STB-PINNED",
         "STB-CPU",
         _STALE_PIN,
@@ -99,9 +106,17 @@ def owner_of(
         return _STALE_PIN
     if seen == UNREADABLE and PROTECTING & oracle.history.features:
         return "STB-PINNED" if had_device(oracle, reader, name) else "STB-CPU"
-    if not isinstance(reader.operation, PowerCut):
-        return _IN_MEMORY[kind]
-    return _owner_on_disk(oracle, reader, name, kind)
+    if isinstance(reader.operation, PowerCut):
+        return _owner_on_disk(oracle, reader, name, kind)
+    return _owner_of_stores(oracle.history) if kind == "cpu" else _IN_MEMORY[kind]
+
+
+def _owner_of_stores(history: History) -> str:
+    """Return the owner of a store lost in memory: MKW-EVERY, if it can be observed."""
+    if Feature.NO_DIRTY_TRACKING in history.features:
+        return "MKW-NOTRACK"
+    is_told = any(sample.mkwrites or sample.mtimes for sample in history.samples)
+    return "MKW-EVERY" if is_told else "WB-LOCK"
 
 
 def _owner_on_disk(oracle: Oracle, reader: Call, name: PageName, kind: str) -> str:
@@ -125,13 +140,33 @@ def _was_pinned(oracle: Oracle, reader: Call, name: PageName) -> bool:
 
 
 def had_device(oracle: Oracle, reader: Call, name: PageName) -> bool:
-    """Tell whether a device may have written to a page before it was read."""
+    """Tell whether a device may have written to a page while it was being written."""
+    cleanings = [
+        call
+        for call, _ in oracle.history.asked(*_CLEANING)
+        if call.asked < reader.ended
+    ]
     return any(
-        call.was_asked and call.asked < reader.ended and name in _written(oracle, call)
-        for call in oracle.history.calls
-        if _KINDS.get(type(call.operation)) in {"device", "driver"}
+        begin < cleaning.ended and cleaning.asked < end
+        for begin, end in _device_times(oracle, name)
+        for cleaning in cleanings
     )
 
+
+def _device_times(oracle: Oracle, name: PageName) -> Iterator[tuple[Moment, Moment]]:
+    """Yield from when to when devices wrote to a page."""
+    for record in oracle.pins:
+        for page in record.pages:
+            if page.name == name and page.device_writes:
+                yield page.device_writes[0].asked, page.put_ended
+    for call in oracle.history.calls:
+        is_driver = _KINDS.get(type(call.operation)) == "driver"
+        if is_driver and call.was_asked and name in _written(oracle, call):
+            yield call.asked, call.ended
+
+
+_CLEANING = (Fsync, Sync, Writeback, Umount, Freeze, Reclaim)
+"""Operations that write dirty pages."""
 
 _KINDS: dict[type[Operation], str] = {
     Store: "cpu",

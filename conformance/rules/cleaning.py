@@ -16,6 +16,7 @@ from conformance.interface import (
     Evict,
     Fork,
     Fsync,
+    GetUserPages,
     Load,
     Mremap,
     Operation,
@@ -172,29 +173,49 @@ def _unnoticed(
     case: Case, name: PageName, begin: Moment, end: Moment
 ) -> Iterator[Finding]:
     """Yield the signs that a page can be stored to, after its cleaning, unnoticed."""
-    for sample in case.history.samples_between(begin, end):
-        view = view_of(sample, name)
-        if view and at_rest(sample) and is_clean(view) and view.writable_ptes:
-            last = case.history.calls[sample.after] if sample.after >= 0 else None
-            yield case.found(
-                last,
-                f"{place_of(name)} is clean, but {view.writable_ptes} page table "
-                "entry or entries let it be written (should be none)",
-            )
-            break
     stores = [call for call in _stores(case)[name] if begin < call.asked < end]
+    yield from _writable_entry(case, name, begin, end)
     for call in stores:
-        yield from _silent_store(case, name, call)
+        yield from _silent_store(case, name, call, is_first=call is stores[0])
     calls = {call.index for call in stores}
     for loss in (*lost_in_memory(case), *lost_on_disk(case)):
         if loss.writer and loss.writer.index in calls and _is_of(loss, name):
             yield case.found(loss.call, loss.sentence)
 
 
-def _silent_store(case: Case, name: PageName, call: Call) -> Iterator[Finding]:
+def _writable_entry(
+    case: Case, name: PageName, begin: Moment, end: Moment
+) -> Iterator[Finding]:
+    """Yield a page that is clean and can be written through a page table.
+
+    After a new access a dirty bit in a page table may stand for the dirty flag.
+    """
+    accesses = case.history.asked(Store, GetUserPages)
+    accessed = min((c.asked for c, _ in accesses if c.asked > begin), default=INFINITY)
+    for sample in case.history.samples_between(begin, end):
+        view = view_of(sample, name)
+        if not view or not at_rest(sample) or not is_clean(view):
+            continue
+        is_explained = sample.moment > accessed and view.dirty_ptes
+        if view.writable_ptes and not is_explained:
+            yield case.found(
+                case.history.calls[sample.after],
+                f"{place_of(name)} is clean, but {view.writable_ptes} page table "
+                "entry or entries let it be written (should be none)",
+            )
+            return
+
+
+def _silent_store(
+    case: Case, name: PageName, call: Call, *, is_first: bool
+) -> Iterator[Finding]:
     """Yield a store to a clean page that no page_mkwrite preceded."""
     before = case.history.sample_before(call.asked)
-    if before is None or not at_rest(before) or not is_clean(view_of(before, name)):
+    view = view_of(before, name)
+    if before is None or view is None or not at_rest(before) or not is_clean(view):
+        return
+    is_sure = is_first or view.dirty_ptes == 0
+    if not is_sure or view.writable_ptes == 0:
         return
     if mkwrite_between(case.history, name[0], call.asked, call.ended) is False:
         yield case.found(

@@ -30,6 +30,7 @@ from conformance.rules.pinned import (
     Pinned,
     good_syncs,
     is_held_over,
+    is_in_cache,
     shown_by,
     values_since,
     write_pins,
@@ -69,7 +70,8 @@ class Sighting:
             return
         file, page = self.name
         for cut, _ in case.history.asked(PowerCut):
-            if not cut.succeeded or cut.asked < sync.ended:
+            is_late = cut.succeeded and cut.asked > sync.ended
+            if not is_late or is_in_cache(case, cut):
                 continue
             seen = shown_by(cut, self.name, self.word, oracle.words_per_page)
             admissible = values_since(

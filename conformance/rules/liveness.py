@@ -2,8 +2,8 @@
 
 At the end of a program the disk is released, the filesystem thawed, space given back;
 pins are kept. What is still pending then waits for something that never comes. Each
-such call is reported by one of the two rules: those that work on the pages of a file
-as a whole by LIVE-SYNC, all others by LIVE-GUP.
+such call is reported by one of the two rules: if one that works on a file as a whole
+is among them, all by LIVE-SYNC, because the others may wait for it; else by LIVE-GUP.
 """
 
 from collections.abc import Iterator
@@ -63,13 +63,12 @@ _WHOLE_FILE: tuple[type[Operation], ...] = (
 def accesses_answer(case: Case) -> Iterator[Finding]:
     """An access that waits for writeback is answered when the writeback has ended."""
     waited = _waited(case)
-    for call in case.history.calls:
-        if not call.was_asked or isinstance(call.operation, _WHOLE_FILE):
-            continue
-        if isinstance(call.operation, GetUserPages) and call.index in waited:
+    for call, _ in case.history.asked(GetUserPages):
+        if call.index in waited:
             case.premise()
-        if call.is_pending:
-            yield from _endless(case, call)
+    pending = _pending(case)
+    if not any(isinstance(call.operation, _WHOLE_FILE) for call in pending):
+        yield from _endless(case, pending)
 
 
 @rule(
@@ -88,13 +87,12 @@ def accesses_answer(case: Case) -> Iterator[Finding]:
 )
 def syncs_answer(case: Case) -> Iterator[Finding]:
     """A sync is answered although pages stay pinned for ever."""
-    for call in case.history.calls:
-        if not call.was_asked or not isinstance(call.operation, _WHOLE_FILE):
-            continue
-        if isinstance(call.operation, _SYNCS) and _is_beside_pins(case, call):
+    for call, _ in case.history.asked(*_SYNCS):
+        if _is_beside_pins(case, call):
             case.premise()
-        if call.is_pending:
-            yield from _endless(case, call)
+    pending = _pending(case)
+    if any(isinstance(call.operation, _WHOLE_FILE) for call in pending):
+        yield from _endless(case, pending)
 
 
 def _waited(case: Case) -> frozenset[int]:
@@ -118,18 +116,24 @@ def _is_beside_pins(case: Case, call: Call) -> bool:
     )
 
 
-def _endless(case: Case, call: Call) -> Iterator[Finding]:
-    waits = f", waiting for {call.blocked_on}" if call.blocked_on else ""
+def _pending(case: Case) -> list[Call]:
+    return [call for call in case.history.calls if call.is_pending]
+
+
+def _endless(case: Case, pending: list[Call]) -> Iterator[Finding]:
     pins = sum(
         page.put_ended > case.history.now
         for record in case.oracle.pins
+        if record.is_certain
         for page in record.pages
     )
-    yield case.found(
-        call,
-        f"{call.operation} has not answered{waits}, though nothing is held back "
-        f"any more but {pins} pinned page(s)",
-    )
+    for call in pending:
+        waits = f", waiting for {call.blocked_on}" if call.blocked_on else ""
+        yield case.found(
+            call,
+            f"{call.operation} has not answered{waits}, though nothing is held back "
+            f"any more but {pins} pinned page(s)",
+        )
 
 
 RULES: tuple[Rule, ...] = (accesses_answer, syncs_answer)

@@ -223,7 +223,8 @@ def memory_is_all_there_is(case: Case) -> Iterator[Finding]:
         if call.answered is not None and min(drops, default=call.ended) < call.asked:
             case.premise()
     for loss in lost_in_memory(case):
-        if min(drops, default=loss.call.asked) < loss.call.asked:
+        is_after = min(drops, default=loss.call.asked) < loss.call.asked
+        if is_after or loss.owner == "MKW-NOTRACK":
             yield case.found(loss.call, loss.sentence)
     yield from _refused_for_space(case)
     if case.promise is Promise.MAINLINE:

@@ -238,10 +238,20 @@ def _is_eio(call: Call) -> bool:
 
 
 def stale(case: Case) -> Iterator[Loss]:
-    """Yield the losses that are old data, not data that cannot be read."""
+    """Yield the losses that are old data, not data that cannot be read.
+
+    What is missing after a power cut of a disk with a cache may just not have been
+    flushed; that has its own rule.
+    """
     for loss in (*lost_in_memory(case), *lost_on_disk(case)):
-        if not is_unreadable(loss):
+        if not is_unreadable(loss) and not is_in_cache(case, loss.call):
             yield loss
+
+
+def is_in_cache(case: Case, look: Call) -> bool:
+    """Tell whether a look at the disk does not see what its cache may have."""
+    is_cut = isinstance(look.operation, PowerCut)
+    return is_cut and Feature.VOLATILE_CACHE in case.history.features
 
 
 def is_unreadable(loss: Loss) -> bool:

@@ -219,7 +219,9 @@ def _lost_by_device(case: Case, call: Call, name: PageName) -> list[Loss]:
     kind=Kind.DAMAGE,
     document=Level.MUST,
     mainline=Level.MUST,
-    needs=Needs(operations=("fail_next", "fsync")),
+    needs=Needs(
+        operations=("fail_next", "fsync"), absent_features=("no_dirty_tracking",)
+    ),
 )
 def failed_write_is_reported(case: Case) -> Iterator[Finding]:
     """After a failed write, fsync reports the error or the data is there."""

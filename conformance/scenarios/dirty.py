@@ -3,13 +3,8 @@
 from collections.abc import Iterable
 
 from conformance.interface import (
-    Create,
-    DeviceAbort,
     DeviceComplete,
-    DeviceTransfer,
     DeviceWrite,
-    DirectRead,
-    DirectWrite,
     Evict,
     Feature,
     FlushDisk,
@@ -17,10 +12,10 @@ from conformance.interface import (
     GetUserPages,
     Load,
     Mmap,
+    Munmap,
     Operation,
     PowerCut,
     PunchHole,
-    PutUserPagesDirty,
     PutUserPagesDirtyLock,
     Read,
     Reclaim,
@@ -29,10 +24,10 @@ from conformance.interface import (
     Store,
     Sync,
     Truncate,
-    Write,
     Writeback,
 )
 from conformance.program import Preempt, Program
+from conformance.scenarios.drivers import CALLERS
 from conformance.scenarios.scenario import Scenario
 
 _VOLATILE = frozenset({Feature.VOLATILE_CACHE})
@@ -46,209 +41,6 @@ def _program(
     return Program(operations, Setup(features=frozenset(features)), schedule)
 
 
-_DRIVERS = (
-    Scenario(
-        "driver-fills-pages-that-are-dropped",
-        ("DRT-AFTER",),
-        _program(
-            Load(page=1),
-            DeviceTransfer(page=1, value=1),
-            Evict(),
-            Load(page=1),
-            Fsync(),
-            PowerCut(),
-            DeviceTransfer(pages=2, value=2),
-            Fsync(),
-            Evict(),
-            Load(page=0),
-            Load(page=1, word=1),
-            PowerCut(),
-        ),
-        story="A driver fills pages; then they are cleaned and dropped.",
-    ),
-    Scenario(
-        "direct-read-into-pages-that-are-dropped",
-        ("DRT-AFTER",),
-        _program(
-            Create(file=1),
-            Write(file=1, value=1),
-            Write(file=1, page=1, value=2),
-            Fsync(file=1),
-            Load(page=2),
-            DirectRead(page=2, pages=2),
-            Evict(),
-            Load(page=2),
-            Load(page=3),
-            Fsync(),
-            Evict(),
-            Read(page=2),
-            PowerCut(),
-        ),
-        story="A direct read fills a mapping; then its pages are dropped.",
-    ),
-    Scenario(
-        "pages-are-cleaned-while-a-driver-has-them",
-        ("DRT-AFTER",),
-        _program(
-            DeviceTransfer(value=1),
-            Fsync(),
-            Fsync(),
-            Evict(),
-            Load(),
-            Fsync(),
-            PowerCut(),
-            schedule=(Preempt(call=0, at="transfer.pinned", until=1),),
-        ),
-        story="A sync runs between a driver's pin and its writes.",
-    ),
-    Scenario(
-        "pages-are-cleaned-after-a-driver-wrote",
-        ("DRT-AFTER",),
-        _program(
-            Store(value=9),
-            DeviceTransfer(pages=2, value=1),
-            Fsync(),
-            Evict(),
-            Load(),
-            Load(page=1),
-            Fsync(),
-            Evict(),
-            Load(page=1),
-            PowerCut(),
-            schedule=(Preempt(call=1, at="transfer.written", until=2),),
-        ),
-        story="A sync runs between the writes of a driver to two pages.",
-    ),
-    Scenario(
-        "direct-read-buffer-is-cleaned-in-between",
-        ("DRT-AFTER",),
-        _program(
-            Create(file=1),
-            Write(file=1, value=1),
-            Fsync(file=1),
-            DirectRead(page=2),
-            Fsync(),
-            Evict(),
-            Load(page=2),
-            Fsync(),
-            PowerCut(),
-            schedule=(Preempt(call=3, at="direct_read.pinned", until=4),),
-        ),
-        story="A sync runs between the pin of a direct read and its data.",
-    ),
-    Scenario(
-        "direct-write-leaves-its-buffer-clean",
-        ("DRT-READPIN",),
-        _program(
-            Create(file=1),
-            Load(),
-            DirectWrite(),
-            Store(page=1, value=2),
-            Fsync(),
-            DirectWrite(page=1, file_page=1),
-            DirectWrite(pages=2),
-            Fsync(),
-        ),
-        story="Direct writes read from clean pages of a mapping.",
-    ),
-)
-
-_LOCKS = (
-    Scenario(
-        "truncate-beside-a-put-as-dirty",
-        ("DRT-LOCK", "DRT-ACCT"),
-        _program(
-            GetUserPages(),
-            DeviceWrite(value=1),
-            PutUserPagesDirtyLock(),
-            Truncate(words=0),
-            Truncate(words=8),
-            Load(),
-            Fsync(),
-            schedule=(Preempt(call=2, at="put.dirty_checked", until=3),),
-        ),
-        story="A page leaves its file between the question and the put.",
-    ),
-    Scenario(
-        "truncate-beside-set-page-dirty-lock",
-        ("DRT-LOCK", "DRT-ACCT"),
-        _program(
-            GetUserPages(page=1),
-            DeviceWrite(value=1),
-            SetPageDirtyLock(),
-            Truncate(words=0),
-            Truncate(words=8),
-            DeviceAbort(),
-            Fsync(),
-            schedule=(Preempt(call=2, at="dirty.page_locked", until=3),),
-        ),
-        story="A page is marked dirty under its lock while its file is cut.",
-    ),
-    Scenario(
-        "truncate-beside-a-transfer",
-        ("DRT-LOCK",),
-        _program(
-            DeviceTransfer(pages=2, value=1),
-            Truncate(words=0),
-            Truncate(words=8),
-            Load(),
-            Load(page=1),
-            Fsync(),
-            PowerCut(),
-            schedule=(Preempt(call=0, at="transfer.written", until=1),),
-        ),
-        story="The pages of a driver leave their file before it lets go.",
-    ),
-    Scenario(
-        "sync-beside-a-put-as-dirty-without-locks",
-        ("DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
-            GetUserPages(),
-            DeviceWrite(value=1),
-            PutUserPagesDirty(),
-            Fsync(),
-            Evict(),
-            Load(),
-            Fsync(),
-            PowerCut(),
-            schedule=(Preempt(call=2, at="put.dirty_checked", until=3),),
-        ),
-        story="A sync runs between the question whether a page is dirty and the put.",
-    ),
-    Scenario(
-        "sync-after-a-put-as-dirty",
-        ("DRT-SKIP-IF-DIRTY",),
-        _program(
-            GetUserPages(),
-            DeviceWrite(value=1),
-            PutUserPagesDirtyLock(),
-            Fsync(),
-            Evict(),
-            Load(),
-            schedule=(Preempt(call=2, at="put.released", until=3),),
-        ),
-        story="A sync runs when a page has been put, before the call has answered.",
-    ),
-    Scenario(
-        "sync-beside-a-put-as-dirty",
-        ("DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
-            GetUserPages(pages=2),
-            DeviceWrite(value=1),
-            DeviceWrite(page=1, value=2),
-            PutUserPagesDirtyLock(),
-            Fsync(),
-            Evict(),
-            Load(),
-            Load(page=1),
-            Fsync(),
-            PowerCut(),
-            schedule=(Preempt(call=3, at="put.dirty_checked", nth=2, until=4),),
-        ),
-        story="A sync runs before the second page of a pin is put.",
-    ),
-)
-
 _STACK = (
     Scenario(
         "device-data-survives-eviction",
@@ -256,11 +48,12 @@ _STACK = (
         _program(
             GetUserPages(page=1),
             DeviceComplete(value=1),
+            Munmap(),
             Evict(),
-            Load(page=1),
+            Read(page=1),
             Fsync(),
             Evict(),
-            Load(page=1, word=1),
+            Read(page=1),
             PowerCut(),
         ),
         story="A device is done with a page, which is then dropped from memory.",
@@ -275,9 +68,10 @@ _STACK = (
             Store(word=1, value=3),
             DeviceComplete(value=4),
             Writeback(),
+            Munmap(),
             Evict(),
-            Load(),
-            Load(page=1),
+            Read(),
+            Read(page=1),
             Sync(),
             PowerCut(),
         ),
@@ -404,4 +198,4 @@ _STACK = (
     ),
 )
 
-SCENARIOS: tuple[Scenario, ...] = (*_DRIVERS, *_LOCKS, *_STACK)
+SCENARIOS: tuple[Scenario, ...] = (*CALLERS, *_STACK)

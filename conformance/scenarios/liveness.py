@@ -2,6 +2,7 @@
 
 from conformance.interface import (
     DeviceAbort,
+    DirectWrite,
     FailNext,
     Fsync,
     GetUserPages,
@@ -13,6 +14,7 @@ from conformance.interface import (
     Sync,
     Truncate,
     Umount,
+    Writeback,
 )
 from conformance.program import Program
 from conformance.scenarios.scenario import Scenario
@@ -86,6 +88,36 @@ SCENARIOS: tuple[Scenario, ...] = (
             )
         ),
         "Two pins, on a page that is not the first, and not the file's in the end.",
+    ),
+    Scenario(
+        "direct-write-beside-lasting-pins",
+        ("LIVE-SYNC",),
+        Program(
+            (
+                GetUserPages(page=1, pin=0),
+                GetUserPages(page=1, pin=1),
+                Store(page=2, value=3),
+                DirectWrite(page=2, file=0, file_page=0),
+                Fsync(),
+            )
+        ),
+        "Direct I/O writes back the file that it writes, and waits for no pin either.",
+    ),
+    Scenario(
+        "direct-write-beside-lasting-pins-and-nothing-else",
+        ("LIVE-GUP",),
+        Program(
+            (
+                GetUserPages(page=1, pin=0),
+                GetUserPages(page=1, pin=1),
+                DirectWrite(page=2, file=0, file_page=0),
+                Store(page=3, value=3),
+                Hold(),
+                Writeback(),
+                GetUserPages(page=3, pin=2),
+            )
+        ),
+        "The same, and a pin that waits for writeback at the end.",
     ),
     Scenario(
         "umount-beside-a-lasting-pin",

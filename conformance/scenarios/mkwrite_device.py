@@ -19,6 +19,7 @@ from conformance.interface import (
     Reclaim,
     Store,
     Sync,
+    Truncate,
     Write,
     Writeback,
 )
@@ -175,6 +176,19 @@ DEVICES: tuple[Scenario, ...] = (
             Read(page=1),
         ),
         story="The stack's own driver pins, writes, dirties and puts.",
+    ),
+    Scenario(
+        "driver-writes-after-truncate",
+        ("MKW-DEVICE",),
+        _program(
+            DeviceTransfer(value=5),
+            Truncate(words=0),
+            Truncate(words=8),
+            Fsync(),
+            DeviceTransfer(value=6),
+            Fsync(),
+            Read(),
+        ),
     ),
     Scenario(
         "direct-read-into-clean-pages",

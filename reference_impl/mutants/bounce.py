@@ -55,6 +55,7 @@ class _CleansPinnedPagesItSkips(Writeback):
         yield from super().write_page(inode, page, is_integrity=is_integrity)
         if self.maybe_pinned(page) and self.skips_pinned(is_integrity=is_integrity):
             self.filesystem.cache.clear_dirty_for_io(page)
+            self.filesystem.space.unreserve(page)
 
 
 # --- syncs ------------------------------------------------------------------------
@@ -259,49 +260,59 @@ MUTANTS: tuple[Mutant, ...] = (
     *stable.MUTANTS,
     _writeback(
         "cleans_pinned_pages",
-        ("BNC-KEEPDIRTY",),
+        ("BNC-KEEPDIRTY", "MKW-DEVICE", "BNC-RESERVE"),
         _CleansPinnedPages,
         "a pinned page is clean when its copy is written",
         "Linux to this day: a device writes to a clean page",
     ),
     _writeback(
         "cleans_the_second_pinned_page",
-        ("BNC-KEEPDIRTY",),
+        ("BNC-KEEPDIRTY", "MKW-DEVICE", "BNC-RESERVE"),
         _CleansTheSecondPinnedPage,
         "when the copy of any page but the first has landed, the page is clean",
         "",
     ),
     _writeback(
         "cleans_pinned_pages_it_skips",
-        ("BNC-KEEPDIRTY",),
+        ("BNC-KEEPDIRTY", "MKW-DEVICE", "WB-SKIP", "BNC-FSYNC"),
         _CleansPinnedPagesItSkips,
         "a pinned page that memory cleaning leaves alone is called clean",
         "",
     ),
     _writeback(
         "skips_pinned_pages",
-        ("BNC-FSYNC",),
+        (
+            "BNC-FSYNC",
+            "WB-PTEDIRTY",
+            "WB-ERROR",
+            "BNC-KEEPDIRTY",
+            "BNC-ERR",
+            "DRT-SKIP-IF-DIRTY",
+            "DRT-FSYNC",
+            "DRT-FLUSH",
+            "REF-FALSEPOS",
+        ),
         _SkipsPinnedPages,
         "a sync leaves pinned pages alone, as memory cleaning does",
         "Chinner's objection of 2019 to pages that are never clean",
     ),
     _writeback(
         "writes_a_pinned_page_once",
-        ("BNC-FSYNC",),
+        ("BNC-FSYNC", "WB-PTEDIRTY", "WB-ERROR", "BNC-KEEPDIRTY", "BNC-ERR"),
         _WritesAPinnedPageOnce,
         "a sync skips a pinned page that an earlier sync has written",
         "",
     ),
     _writeback(
         "waits_for_pins",
-        ("BNC-FSYNC",),
+        ("BNC-FSYNC", "REF-FALSEPOS", "LIVE-GUP", "LIVE-SYNC"),
         _WaitsForPins,
         "a sync waits until a page is no longer pinned",
         "",
     ),
     Mutant(
         "bounce.reserves_for_one_write",
-        ("BNC-RESERVE",),
+        ("BNC-RESERVE", "MKW-RESERVE"),
         partial(boot, parts=Parts(make_filesystem=_ReservesForOneWrite)),
         "page_mkwrite on a hole promises one block, which the first copy spends",
         "Chinner and Hellwig, February 2023: just leaving a page dirty is wrong",
@@ -314,7 +325,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "bounce.copies_beyond_the_end",
-        ("BNC-EOF",),
+        ("BNC-EOF", "MKW-RANGE"),
         partial(
             boot,
             parts=Parts(make_writeback=_CopiesBeyondTheEnd, make_files=_TrustsTheDisk),
@@ -323,21 +334,21 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _writeback(
         "leaks_the_copy_on_error",
-        ("BNC-ERR",),
+        ("BNC-ERR", "REF-FREE"),
         _LeaksTheCopyOnError,
         "a copy that could not be written is never let go of",
         "Z40 (5991bfa3f88e)",
     ),
     _writeback(
         "cleans_on_error",
-        ("BNC-ERR",),
+        ("BNC-ERR", "MKW-DEVICE"),
         _CleansOnError,
         "a pinned page whose copy could not be written is clean",
         "",
     ),
     _writeback(
         "hides_the_error_of_a_copy",
-        ("BNC-ERR",),
+        ("BNC-ERR", "WB-PTEDIRTY", "WB-ERROR"),
         _HidesTheErrorOfACopy,
         "a sync is not told that a copy could not be written",
         "",
@@ -358,7 +369,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _writeback(
         "never_ends_a_failed_copy",
-        ("BNC-COMPLETE",),
+        ("BNC-COMPLETE", "BNC-FSYNC", "LIVE-SYNC"),
         _NeverEndsAFailedCopy,
         "a page whose copy fails stays under writeback; a sync does not wait for it",
         "",

@@ -191,7 +191,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "counters.third_backoff_leaks",
-        ("CNT-BAL", "CNT-MODERN", "REF-NOTINTERCHANGEABLE"),
+        ("CNT-BAL", "CNT-MODERN", "REF-NOTINTERCHANGEABLE", "GWB-BACKOFF-CLEAN"),
         partial(boot, parts=Parts(make_gup_fast=_ThirdBackoffLeaks)),
         "every third back-off keeps its reference",
         "D6: undo_dev_pagemap gives back one of 1024",

@@ -163,7 +163,7 @@ def _drivers(
 MUTANTS: tuple[Mutant, ...] = (
     _drivers(
         "never_dirties",
-        ("DRT-AFTER",),
+        ("DRT-AFTER", "MKW-DEVICE"),
         _NeverDirties,
         "a driver pins for reading what it fills, and puts it as it is",
         "",

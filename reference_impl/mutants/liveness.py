@@ -70,7 +70,9 @@ class _WaitsUntilClean(GupSlow):
         if pte is not None and pte.page.is_under_writeback:
             page = pte.page
             yield from wait_until(
-                "clean page", lambda: not page.is_dirty and not page.is_under_writeback
+                "clean page",
+                lambda: not page.is_dirty and not page.is_under_writeback,
+                nowait=flags.nowait,
             )
         yield from super().fault_in(process, address, flags)
 
@@ -109,14 +111,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "liveness.waits_for_pins",
-        ("LIVE-SYNC", "REF-FALSEPOS"),
+        ("LIVE-SYNC", "LIVE-GUP", "REF-FALSEPOS", "BNC-FSYNC"),
         partial(boot, parts=Parts(make_writeback=_WaitsForPins)),
         "fsync and sync wait until no page of the file is pinned",
         "Chinner 2019: a pinned page that is never clean must not break fsync",
     ),
     Mutant(
         "liveness.waits_for_the_second_pin",
-        ("LIVE-SYNC",),
+        ("LIVE-SYNC", "LIVE-GUP", "BNC-FSYNC"),
         partial(boot, parts=Parts(make_writeback=_WaitsForTheSecondPin)),
         "fsync and sync wait while a page has two pins",
     ),
@@ -128,7 +130,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "liveness.never_ends_a_failed_write",
-        ("LIVE-SYNC", "LIVE-GUP"),
+        ("LIVE-SYNC", "BNC-FSYNC"),
         partial(boot, parts=Parts(make_writeback=_NeverEndsAFailedWrite)),
         "a page whose write failed stays under writeback",
         "Z44: 0c58a97f919c, sync waits for a server that will not write",

@@ -277,13 +277,13 @@ SPACE_MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "mkwrite.evicts_tmpfs",
-        ("MKW-NOTRACK",),
+        ("MKW-NOTRACK", "WB-PTEDIRTY", "WB-LOCK", "DRT-SKIP-IF-DIRTY"),
         partial(boot, parts=Parts(make_reclaim=_EvictsTmpfs)),
         "Pages that exist only in memory are evicted when nobody uses them",
     ),
     Mutant(
         "mkwrite.reclaims_tmpfs",
-        ("MKW-NOTRACK",),
+        ("MKW-NOTRACK", "WB-LOCK", "DRT-SKIP-IF-DIRTY"),
         partial(boot, parts=Parts(make_reclaim=_ReclaimsTmpfs)),
         "Memory pressure frees pages that exist only in memory",
     ),

@@ -149,19 +149,15 @@ class _ForgetsPinsOfCleanPages(Memory):
 
 
 class _SkipsWhatLooksPinned(Writeback):
-    """A page with many references is left to those who hold it, by fsync too."""
+    """A page that looks pinned when there is no pin is left to those who hold it."""
 
     def write_page(
         self, inode: Inode, page: Page, *, is_integrity: bool
     ) -> Stepped[None]:
-        others = page.refcount % self.filesystem.memory.geometry.pin_bias
-        if self.maybe_pinned(page) and others > _USUAL_REFERENCES:
-            return
-        yield from super().write_page(inode, page, is_integrity=is_integrity)
-
-
-_USUAL_REFERENCES = 3
-"""Of the page cache, and of those who look the page up."""
+        counters = self.filesystem.cache.counters
+        pins = counters.foll_pin_acquired - counters.foll_pin_released
+        if pins or not self.maybe_pinned(page):
+            yield from super().write_page(inode, page, is_integrity=is_integrity)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -234,7 +230,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "references.skips_what_looks_pinned",
         ("REF-FALSEPOS", "WB-PTEDIRTY"),
         partial(boot, parts=Parts(make_writeback=_SkipsWhatLooksPinned)),
-        "a page with many references is left to those who hold it, by fsync too",
+        "a page that looks pinned when there is no pin is left to those who hold it",
     ),
     *requests.MUTANTS,
 )

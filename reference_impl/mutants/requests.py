@@ -35,16 +35,25 @@ class _FreesOnlyByUnpin(Memory):
             super().put(page)
 
 
+@attrs.define(eq=False)
 class _FreesThePinnedOrphan(Memory):
-    """The last plain put frees a page although it is pinned."""
+    """The last plain put frees a page that lost its file although it is pinned."""
+
+    stale: dict[int, int] = attrs.field(factory=dict[int, int])
+    """Pins of pages that were freed under them; putting them does nothing."""
 
     def put(self, page: Page) -> None:
         self.add(page, -1)
-        if page.refcount % self.geometry.pin_bias == 0:
+        pins, others = divmod(page.refcount, self.geometry.pin_bias)
+        if not others and (not pins or page.mapping is None):
+            self.stale[page.pfn] = self.stale.get(page.pfn, 0) + pins
+            page.refcount = 0
             self.free_page(page)
 
     def unpin(self, page: Page) -> None:
-        if page.pfn not in self.free:
+        if self.stale.get(page.pfn):
+            self.stale[page.pfn] -= 1
+        else:
             super().unpin(page)
 
 
@@ -242,9 +251,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "requests.frees_the_pinned_orphan",
-        ("REF-FREE",),
+        ("REF-FREE", "REF-QUERY", "DRT-ORPHAN", "MKW-RANGE"),
         partial(boot, parts=Parts(make_memory=_FreesThePinnedOrphan)),
-        "the last plain put frees a page although it is pinned",
+        "the last plain put frees a page that lost its file although it is pinned",
     ),
     Mutant(
         "requests.refuses_after_granting",

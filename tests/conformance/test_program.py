@@ -1,6 +1,7 @@
 """Programs are data: stored, printed, cut, and made again."""
 
 import json
+from typing import Any
 
 import attrs
 import pytest
@@ -36,7 +37,7 @@ def test_a_stored_program_is_the_same_program() -> None:
 
 def test_every_operation_can_be_stored() -> None:
     """No operation has a field that JSON cannot hold."""
-    required = {"file": 1}
+    required: dict[str, Any] = {"file": 1}
     operations = [
         kind(
             **{

@@ -1,11 +1,11 @@
 """A small driver for stepped calls: run in turn until all is done or waits."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
 
 import attrs
 
-from conformance.interface import KernelError, Setup, Signal, Step, Wait
+from conformance.interface import KernelError, PowerCutImage, Setup, Signal, Step, Wait
 from reference_impl import boot
 from reference_impl.layers import Parts
 from reference_impl.stack import Stack
@@ -55,7 +55,7 @@ class Call:
 class Driver:
     """A booted stack whose calls are run in order."""
 
-    def __init__(self, setup: Setup | None = None, parts: Parts | None = None):
+    def __init__(self, setup: Setup | None = None, parts: Parts | None = None) -> None:
         self.stack: Stack = boot(setup or Setup(), parts or Parts())
         self.actors = [Call(work) for work in self.stack.background()]
         self.calls: list[Call] = []
@@ -107,6 +107,11 @@ class Driver:
             assert call.can_go_on, f"waits for {call.waits} before {point}"
             call.step()
 
+    def step_once(self, call: Call) -> None:
+        """Run one call to its next yield, if it can go on."""
+        if call.can_go_on:
+            call.step()
+
     def run(self, call: Call) -> Any:
         """Run one call alone as far as it gets."""
         while call.can_go_on:
@@ -114,7 +119,7 @@ class Driver:
         return call.result
 
 
-def words(driver: Driver, file: int = 0) -> Sequence[int] | None:
-    """Return what a power cut would leave of a file; None: nothing."""
-    image = driver.do("power_cut").files.get(file)
-    return None if image is None else image.words
+def words(driver: Driver, file: int = 0) -> tuple[int, ...]:
+    """Return what a power cut would leave of a file that exists then."""
+    image: PowerCutImage = driver.do("power_cut")
+    return image.files[file].words

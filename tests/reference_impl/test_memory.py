@@ -29,7 +29,7 @@ def test_memory_runs_out_and_a_freed_page_is_used_again_zeroed() -> None:
     memory = Memory(SMALL)
     page, _ = memory.allocate(), memory.allocate()
     page.words[0] = 5
-    with pytest.raises(KernelError, match="^ENOMEM: no page of memory is free$"):
+    with pytest.raises(KernelError, match=r"^ENOMEM: no page of memory is free$"):
         memory.allocate()
     memory.put(page)
 

@@ -1,10 +1,9 @@
 """Processes, mappings and entries."""
 
-from stepper import Driver
-
 from conformance.interface import Setup
 from conformance.interface.events import Event, PteChanged
 from reference_impl.pagetable import Process
+from tests.reference_impl.stepper import Driver
 
 
 def test_mappings_never_touch_each_other() -> None:
@@ -36,7 +35,7 @@ def test_an_entry_is_told_and_its_dirty_bit_goes_to_the_page() -> None:
 
 
 def test_a_read_only_entry_keeps_its_dirty_bit() -> None:
-    """mprotect takes the right to write, not what was written."""
+    """Mprotect takes the right to write, not what was written."""
     driver = Driver()
     driver.do("store")
 

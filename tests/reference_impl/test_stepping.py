@@ -1,10 +1,10 @@
 """Waits and locks."""
 
 import pytest
-from stepper import Call
 
 from conformance.interface import KernelError
 from reference_impl.stepping import Lock, SharedLock, wait_until
+from tests.reference_impl.stepper import Call
 
 
 def test_a_lock_has_one_holder() -> None:
@@ -43,5 +43,5 @@ def test_readers_share_a_lock_and_a_writer_does_not() -> None:
 
 def test_who_may_not_wait_is_refused() -> None:
     """A wait turns into EAGAIN."""
-    with pytest.raises(KernelError, match="^EAGAIN: would wait for lock$"):
+    with pytest.raises(KernelError, match=r"^EAGAIN: would wait for lock$"):
         list(wait_until("lock", lambda: False, nowait=True))

@@ -3,8 +3,6 @@
 import random
 from typing import Any
 
-from stepper import Call, Driver
-
 from conformance.interface import (
     UNREADABLE,
     Feature,
@@ -16,29 +14,51 @@ from conformance.interface import (
 )
 from conformance.interface.operations import OPERATIONS
 from conformance.interface.refusals import is_allowed
+from reference_impl.memory import Page
 from reference_impl.pagecache import AddressSpace
 from reference_impl.stack import Stack
+from tests.reference_impl.stepper import Call, Driver
 
 PAGES = 4
 WORDS = 2
 LIMIT = 40_000
+FEATURE_SETS = (
+    frozenset[Feature](),
+    frozenset({Feature.CHECKSUMS}),
+    frozenset({Feature.COPY_ON_WRITE}),
+    frozenset({Feature.PARITY}),
+    frozenset({Feature.ENCRYPTION}),
+    frozenset({Feature.STABLE_WRITES}),
+    frozenset({Feature.VOLATILE_CACHE}),
+    frozenset({Feature.NO_DIRTY_TRACKING}),
+    frozenset({Feature.SMALL_LIMITS}),
+    frozenset(
+        {
+            Feature.CHECKSUMS,
+            Feature.PARITY,
+            Feature.ENCRYPTION,
+            Feature.VOLATILE_CACHE,
+        }
+    ),
+    frozenset({Feature.COPY_ON_WRITE, Feature.PARITY, Feature.VOLATILE_CACHE}),
+)
+"""The kinds of stack that are wandered about in."""
 
 
 class Wanderer(Driver):
     """Draws operations, mixes their steps, and looks at the stack in between."""
 
-    def __init__(self, seed: int, features: frozenset[Feature]):
+    def __init__(self, seed: int, features: frozenset[Feature]) -> None:
         geometry = Geometry(disk_blocks=12, memory_pages=40)
         if Feature.SMALL_LIMITS in features:
             geometry = Geometry(
                 disk_blocks=12, memory_pages=40, refcount_max=127, pin_bias=16
             )
         super().__init__(Setup(geometry, features))
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 - a seed, no secret
         self.log: list[str] = []
         self.busy_pins: set[int] = set()
-        self.names: dict[int, str] = {}
-        self.pages: dict[int, set[tuple[int, int]]] = {}
+        self.points: set[str] = set()
 
     def draw(self) -> tuple[str, dict[str, Any]]:
         """Draw one operation."""
@@ -81,7 +101,12 @@ class Wanderer(Driver):
             "hold": {"at": r.choice(tuple(HoldPoint))},
             "fail_next": {"write": r.random() < 0.5},
         }
-        weights = {"store": 6, "device_write": 4, "get_user_pages_fast": 3, "fsync": 3}
+        weights: dict[str, float] = {
+            "store": 6,
+            "device_write": 4,
+            "get_user_pages_fast": 3,
+            "fsync": 3,
+        }
         weights |= {"get_user_pages": 3, "load": 2, "release": 3, "thaw": 3}
         weights |= {"device_complete": 0, "device_abort": 0, "put_user_pages_dirty": 0}
         weights |= {"put_user_pages_dirty_lock": 3, "free_disk": 3, "mount": 3}
@@ -103,16 +128,23 @@ class Wanderer(Driver):
     def is_legal(self, name: str, fields: dict[str, Any]) -> bool:
         """Keep handles of pins apart and device writes to what may be written."""
         handle = fields.get("pin")
-        if name.startswith("get_user"):
-            return handle not in self.busy_pins and not self.is_held(handle)
-        if handle is None:
-            return True
-        pin = self.stack.devices.pins.get(handle)
-        if pin is None or handle in self.busy_pins:
+        if handle in self.busy_pins:
             return False
-        if name in ("device_write", "put_user_pages_dirty_lock", "set_page_dirty_lock"):
-            return pin.flags.write and pin.flags.tracked
-        return True
+        if name.startswith("get_user"):
+            return not self.is_held(handle)
+        return handle is None or self.may_use(name, handle)
+
+    def may_use(self, name: str, handle: int) -> bool:
+        """Tell whether an operation may be applied to a pin."""
+        pin = self.stack.devices.pins.get(handle)
+        if pin is None:
+            return False
+        writes = name in (
+            "device_write",
+            "put_user_pages_dirty_lock",
+            "set_page_dirty_lock",
+        )
+        return not writes or (pin.flags.write and pin.flags.tracked)
 
     def is_held(self, handle: int | None) -> bool:
         """Tell whether a pin still has pages."""
@@ -143,6 +175,8 @@ class Wanderer(Driver):
             return False
         call = self.random.choice(able)
         call.step()
+        self.points.update(call.points)
+        call.points.clear()
         if call.is_done:
             self.calls.remove(call)
             self.busy_pins.discard(call.fields.get("pin"))
@@ -202,12 +236,15 @@ class Wanderer(Driver):
                 is_safe = page.is_dirty or page.is_locked or not space.is_tracked
                 assert is_safe or not pte.is_writable, "a clean page is writable"
         for pin in stack.devices.pins.values():
-            for page in pin.pages:
-                if page and page.mapping and pin.flags.write and pin.flags.tracked:
-                    is_safe = page.is_dirty or page.is_locked
-                    assert is_safe or not page.mapping.is_tracked, (
-                        "a clean page is pinned"
-                    )
+            if pin.flags.write and pin.flags.tracked:
+                for held in pin.pages:
+                    self.check_pinned(held)
+
+    def check_pinned(self, page: Page | None) -> None:
+        """A page that a device may write to is dirty, locked, or nobody's."""
+        if page is not None and page.mapping is not None:
+            is_safe = page.is_dirty or page.is_locked or not page.mapping.is_tracked
+            assert is_safe, "a clean page is pinned"
 
     def check_references(self) -> None:
         """At rest every reference is accounted for."""
@@ -219,13 +256,7 @@ class Wanderer(Driver):
         for process in stack.mm.processes.values():
             for pte in process.ptes.values():
                 counts[pte.page.pfn] += 1
-        pins = 0
-        for pin in stack.devices.pins.values():
-            for held in pin.pages:
-                if held is not None:
-                    pins += pin.flags.tracked
-                    worth = stack.geometry.pin_bias if pin.flags.tracked else 1
-                    counts[held.pfn] += worth
+        pins = self.count_pins(counts)
         assert counts == {p.pfn: p.refcount for p in stack.memory.pages}
         free = [p.pfn for p in stack.memory.pages if p.refcount == 0]
         assert sorted(stack.memory.free) == free
@@ -234,6 +265,17 @@ class Wanderer(Driver):
             vmstat.nr_gup_fast_pages_requested or 0
         )
         assert requested - (vmstat.nr_gup_pages_returned or 0) == pins
+
+    def count_pins(self, counts: dict[int, int]) -> int:
+        """Add what pins are worth to the counts; return how many there are."""
+        pins = 0
+        for pin in self.stack.devices.pins.values():
+            worth = self.stack.geometry.pin_bias if pin.flags.tracked else 1
+            for held in pin.pages:
+                if held is not None:
+                    counts[held.pfn] += worth
+                    pins += pin.flags.tracked
+        return pins
 
     def check_disk(self) -> None:
         """After fsync the disk holds what memory holds."""

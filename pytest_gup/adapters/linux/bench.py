@@ -221,6 +221,8 @@ class Call:
 def outcome(answer: tuple[object, int], then: Answered) -> Done:
     """Make an answer of a worker an answer of the contract."""
     result, error = answer
+    if error < 0:
+        return Done(error=UnexpectedError(f"the lab failed: {result}"))
     try:
         return Done(refuse(error) if error else then(result))
     except (KernelError, Signal, UnexpectedError) as refused:

@@ -14,7 +14,8 @@ refused at once, so it grants nothing.
 Orders:
   * `taken, name`: bytes that are pinned for this name; None if nothing is.
   * `complete, name, stamp`: the device fills the pages and puts them.
-  * `abort, name`: the device gives up; `abort_all`: on every pin.
+  * `abort, name`: the device gives up.
+  * `close`: it gives up on every pin, and grants none until `open`.
 """
 
 import errno
@@ -34,6 +35,9 @@ class Device(Actor):
     """The request of each node that is taken and not answered."""
     done: set[int] = attrs.field(factory=set[int])
     """Nodes whose pin was put."""
+    is_open: bool = True
+    """Whether pins are granted. A call that waited for something else may come to
+    its pin while everything is being taken down."""
 
     def read(self, request: Request) -> None:
         """Take a pin for device writes."""
@@ -59,8 +63,11 @@ class Device(Actor):
                 self._complete(self._put(name), stamp)
             case ("abort", str(name)):
                 self.connection.refuse(self._put(name), errno.EIO)
-            case ("abort_all",):
+            case ("close",):
+                self.is_open = False
                 self.release_all()
+            case ("open",):
+                self.is_open = True
             case _:
                 raise AssertionError(f"the device has no order {message!r}")
         return (), ()
@@ -77,7 +84,8 @@ class Device(Actor):
         return int(name.split("-")[1]) if name.startswith("fill-") else None
 
     def _keep(self, request: Request) -> None:
-        if request.node in self.done or request.node in self.pins:
+        is_used = request.node in self.done or request.node in self.pins
+        if is_used or not self.is_open:
             self.connection.refuse(request, errno.EIO)
         else:
             self.pins[request.node] = request

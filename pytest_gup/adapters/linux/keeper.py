@@ -63,6 +63,7 @@ class Keeper:
         self.orders = orders
         self.outside = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         kernel.name_process("gup-keeper")
+        worker.prepare_heap()
         kernel.leave_mount_namespace()
         kernel.call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         runfolder.mount_connections()
@@ -73,6 +74,7 @@ class Keeper:
         self.masters: dict[str, Master] = {}
         self.workers: list[Identity] = []
         self.volume: Volume | None = None
+        self.is_broken = False
         given = [self._start(name) for name in SERVERS]
         self.volumes = Volumes(self.folder.path, self.masters["disk"])
         answer = str(self.folder.path), list(self.folder.connections)
@@ -84,7 +86,10 @@ class Keeper:
 
     def serve(self) -> None:
         """Carry out orders until there is nobody to give them."""
-        while (message := wire.receive(self.orders)) is not None:
+        while not self.is_broken:
+            message = wire.receive(self.orders)
+            if message is None:
+                return
             try:
                 answer, given = self.order(message)
             except OSError as error:
@@ -115,9 +120,8 @@ class Keeper:
     def take_down(self) -> None:
         """Take everything down, in order; what hangs is aborted."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGALRM, lambda *_: self.folder.abort_connections())
-        signal.setitimer(signal.ITIMER_REAL, TEAR_DOWN_SECONDS, 1)
-        self.unboot()
+        with contextlib.suppress(OSError):
+            self.unboot()
         for name in SERVERS:
             with contextlib.suppress(OSError):
                 kernel.unmount(str(self.folder.path / name))
@@ -134,6 +138,7 @@ class Keeper:
         """Mount a fresh filesystem; answer where."""
         assert self.volume is None, "something is booted already"
         filesystem = FILESYSTEMS[name]
+        self.masters["device"].order("open")
         self.volume = self.volumes.mount(
             filesystem, file_bytes, stable_writes=stable_writes
         )
@@ -151,10 +156,26 @@ class Keeper:
         return tuple(here.detach() for here, _ in pairs)
 
     def unboot(self) -> None:
-        """Let go of everything that is held, end the workers, unmount."""
+        """Let go of everything that is held, end the workers, unmount.
+
+        What hangs nevertheless is ended by aborting the connections; then this lab
+        is of no more use, and ends.
+        """
+        signal.signal(signal.SIGALRM, self._abort)
+        signal.setitimer(signal.ITIMER_REAL, TEAR_DOWN_SECONDS, 1)
+        try:
+            self._unboot()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _abort(self, number: int, frame: FrameType | None) -> None:
+        self.is_broken = True
+        self.folder.abort_connections()
+
+    def _unboot(self) -> None:
         with contextlib.suppress(OSError):
             self.masters["disk"].order("release")
-            self.masters["device"].order("abort_all")
+            self.masters["device"].order("close")
         if self.volume is not None:
             self.volume.thaw()
         workers, self.workers = self.workers, []

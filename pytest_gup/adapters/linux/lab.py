@@ -23,6 +23,7 @@ from pytest_gup.adapters.linux import wire
 from pytest_gup.adapters.linux.calls import Process
 from pytest_gup.adapters.linux.master import Master
 from pytest_gup.adapters.linux.runfolder import CONNECTIONS
+from pytest_gup.adapters.linux.worker import ENVIRONMENT
 
 CLOSE_SECONDS = 60.0
 THREADS = 24
@@ -58,7 +59,10 @@ class Lab:
         here, there = wire.pair()
         command = [sys.executable, "-c", START, str(SOURCE), str(there.fileno())]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            command, pass_fds=[there.fileno()], start_new_session=True
+            command,
+            pass_fds=[there.fileno()],
+            env={**os.environ, **ENVIRONMENT},
+            start_new_session=True,
         )
         there.close()
         message, descriptors = wire.receive_with_descriptors(here)
@@ -127,8 +131,9 @@ _labs: dict[int, Lab] = {}
 def the_lab() -> Lab:
     """Return the lab of this process; start it if need be."""
     lab = _labs.get(os.getpid())
-    if lab is None:
+    if lab is None or lab.process.poll() is not None:
         lab = _labs[os.getpid()] = Lab.start()
+        atexit.unregister(close_lab)
         atexit.register(close_lab)
     return lab
 

@@ -1,15 +1,16 @@
 """A process of a program: an address space, and threads that wait for work.
 
 Each call of a program runs in a thread of its own in here, so that it can sleep in
-the kernel while others go on. The threads exist before the first call, and memory
-that Python will need is there and locked: a thread that waits inside the kernel may
-hold the mmap_lock, and nothing else in this process can get memory meanwhile.
+the kernel while others go on. The threads exist before the first call, and so does
+the memory that Python will need (`prepare_heap`): a thread that waits inside the
+kernel may hold the mmap_lock, and nobody in this process can get memory meanwhile.
 
 A call is a message `(name, arguments...)`; the answer is `(result, errno)`. A name
 is one of `TASKS`, or else a function of the C library, called with integers and
 byte strings. Nothing of this module is imported by the process that sends calls.
 
 Interface:
+  * `prepare_heap` once in the process that forks workers.
   * `main` is the whole life of the process, from the fork.
 """
 
@@ -32,12 +33,37 @@ from pytest_gup.adapters.linux.touch import Touch
 
 STACK_BYTES = 1 << 18
 SPARE_BYTES = 1 << 22
+ENVIRONMENT = {"PYTHONMALLOC": "malloc"}
+"""What the process that forks workers must be started with."""
+M_TOP_PAD, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX = -2, -3, -1, -8
+"""Parameters of mallopt(3)."""
 FILL_STEP_BYTES = 1 << 26
 PAGE_BYTES = mmap.PAGESIZE
 PAGEMAP_ENTRY = struct.Struct("=Q")
 PAGEMAP_FRAME = (1 << 55) - 1
 
+DEFECT = -1
+"""Instead of an errno: the lab itself failed, and the result is a traceback."""
+
 Task = Callable[..., object]
+
+
+def prepare_heap() -> None:
+    """Get memory from the kernel that a worker will not have to ask for.
+
+    The C library is told to keep what it has, and to have one heap for all threads.
+    Python must have been told to use it for everything (`ENVIRONMENT`): its own
+    allocator gives memory back while all its threads wait.
+    """
+    for parameter, value in (
+        (M_ARENA_MAX, 1),
+        (M_TRIM_THRESHOLD, 1 << 30),
+        (M_MMAP_THRESHOLD, 1 << 25),
+        (M_TOP_PAD, SPARE_BYTES),
+    ):
+        kernel.LIBC.mallopt(parameter, value)
+    spare = bytes(SPARE_BYTES)
+    del spare
 
 
 def main(descriptors: list[int]) -> None:
@@ -45,9 +71,6 @@ def main(descriptors: list[int]) -> None:
     kernel.die_with_parent(signal.SIGKILL)
     kernel.name_process("gup-worker")
     gc.disable()
-    spare = bytearray(SPARE_BYTES)
-    del spare
-    kernel.lock_memory(future=False)
     _live(Worker(), descriptors)
 
 
@@ -56,13 +79,18 @@ def _live(worker: "Worker", descriptors: list[int]) -> None:
     ends = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     threading.stack_size(STACK_BYTES)
     for end in ends[1:]:
-        threading.Thread(target=worker.work, args=(end,), daemon=True).start()
+        threading.Thread(target=_work, args=(worker, end), daemon=True).start()
     try:
-        worker.work(ends[0])
+        _work(worker, ends[0])
     except BaseException:  # noqa: BLE001 - the process ends here
         traceback.print_exc()
     finally:
         os._exit(0)
+
+
+def _work(worker: "Worker", end: socket.socket) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        worker.work(end)
 
 
 def close_all_but(wanted: set[int]) -> None:
@@ -119,6 +147,8 @@ class Worker:
             return task(*arguments), 0
         except OSError as error:
             return None, error.errno or errno.EIO
+        except Exception:  # noqa: BLE001 - a defect of ours, to be told
+            return traceback.format_exc(), DEFECT
 
     # --- tasks -------------------------------------------------------------------
 
@@ -182,6 +212,7 @@ class Worker:
 
     def ring_complete(self, ring: int, stamp: int) -> None:
         """Have the kernel write to the pinned pages, past page tables; put them."""
+        wait_for_memory()
         held = self.rings.pop(ring)
         held.fill(stamp)
         held.unregister()
@@ -191,7 +222,12 @@ class Worker:
         self.rings.pop(ring).unregister()
 
     def fork(self, *descriptors: int) -> int:
-        """Make a child that works for these sockets, with threads of its own."""
+        """Make a child that works for these sockets, with threads of its own.
+
+        Python keeps all its threads waiting while it forks; so wait first for what
+        the fork would have to wait for.
+        """
+        wait_for_memory()
         child = os.fork()
         if child == 0:
             kernel.name_process("gup-worker")
@@ -199,6 +235,13 @@ class Worker:
         for descriptor in descriptors:
             os.close(descriptor)
         return child
+
+
+def wait_for_memory() -> None:
+    """Wait until the mmap_lock of this process can be had, for writing."""
+    protection, flags = mmap.PROT_READ, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    address = kernel.call("mmap", None, PAGE_BYTES, protection, flags, -1, 0)
+    kernel.call("munmap", address, PAGE_BYTES)
 
 
 def map_pages(

@@ -1,14 +1,15 @@
 """A broken implementation cannot break the run: each sort ends as a verdict."""
 
-import itertools
+import faulthandler
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from second_stack import boot as boot_good
 
 from conformance.engines.session import EngineResult, Plan, run_scenarios, run_search
 from conformance.engines.stateful import Budget
@@ -28,6 +29,7 @@ from conformance.program import Program
 from conformance.rules.catalogue import RULES
 from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Verdict
+from tests.second_stack import boot as boot_good
 
 OPERATIONS = ("store", "load", "fsync", "get_user_pages", "power_cut")
 
@@ -76,6 +78,30 @@ def _leave_threads() -> object:
     raise RuntimeError("threads are still running")
 
 
+def _abort() -> object:
+    faulthandler.disable()
+    return os.abort()
+
+
+def _close_everything() -> object:
+    os.closerange(3, 256)
+    return None
+
+
+def _leave_a_process() -> object:
+    if os.fork() == 0:
+        time.sleep(3)
+        os._exit(0)
+    return os._exit(1)
+
+
+class _SilentError(Exception):
+    """Cannot even say what went wrong."""
+
+    def __str__(self) -> str:
+        return self.args[0]  # type: ignore[no-any-return]  # there is none
+
+
 def _never_ready() -> object:
     while True:
         yield Wait("the end of time", lambda: False)
@@ -92,7 +118,13 @@ SORTS: dict[str, tuple[Callable[[], object], Verdict]] = {
     "keyboard_interrupt": (lambda: _raise(KeyboardInterrupt()), Verdict.CRASHED),
     "generator_exit": (lambda: _raise(GeneratorExit()), Verdict.CRASHED),
     "exit_of_the_process": (lambda: os._exit(0), Verdict.CRASHED),
-    "abort": (lambda: os.abort(), Verdict.CRASHED),
+    "huge_exception": (lambda: _raise(RuntimeError("x" * 10**7)), Verdict.CRASHED),
+    "unprintable_exception": (lambda: _raise(OSError("\ud800\0")), Verdict.CRASHED),
+    "silent_exception": (lambda: _raise(_SilentError()), Verdict.CRASHED),
+    "abort": (_abort, Verdict.CRASHED),
+    "kill": (lambda: os.kill(os.getpid(), signal.SIGKILL), Verdict.CRASHED),
+    "every_file_closed": (_close_everything, Verdict.CRASHED),
+    "process_left_behind": (_leave_a_process, Verdict.CRASHED),
     "recursion": (_recurse, Verdict.CRASHED),
     "refusal_not_allowed": (
         lambda: _raise(KernelError(Errno.EEXIST)),
@@ -116,13 +148,18 @@ WRONG_ANSWERS: dict[str, object] = {
 ANSWERING = ("load", "get_user_pages", "power_cut")
 
 
+def but(stack: object, operation: str, method: Callable[..., object]) -> object:
+    """Return the stack with one method replaced."""
+    kind = type(stack)
+    stack.__class__ = type("Broken", (kind,), {operation: method, "__slots__": ()})
+    return stack
+
+
 def breaking(operation: str, act: Callable[[], object]) -> Callable[[Setup], object]:
     """Return a factory of a good stack in which one operation is broken."""
 
     def boot(setup: Setup) -> object:
-        stack = boot_good(setup)
-        setattr(stack, operation, lambda **_: act())
-        return stack
+        return but(boot_good(setup), operation, lambda _, **__: act())
 
     return boot
 
@@ -163,22 +200,20 @@ def test_a_call_that_waits_for_ever_is_a_violation() -> None:
     assert result.results["LIVE-SYNC"].verdict is Verdict.VIOLATED
 
 
-def test_different_answers_between_runs_become_a_verdict() -> None:
+def test_different_answers_between_runs_become_a_verdict(tmp_path: Path) -> None:
     """A violation that does not repeat is reported as such."""
-    runs = itertools.count()
+    mark = tmp_path / "lied"
 
-    def boot(setup: Setup) -> object:
-        stack = boot_good(setup)
-        if next(runs) == 1:
-            load = stack.load
-            stack.load = lambda **given: load(**given) and 9  # type: ignore[method-assign]
-        return stack
+    def lie_once(_: object, **__: object) -> int:
+        is_first = not mark.exists()
+        mark.touch()
+        return 9 if is_first else 1
 
-    result = judged(boot)
+    result = judged(lambda setup: but(boot_good(setup), "load", lie_once))
 
-    violated = [r for r in result.results.values() if r.violation is not None]
-    assert violated
-    assert "did not repeat" in violated[0].violation.sentence  # type: ignore[union-attr]
+    violations = [r.violation for r in result.results.values() if r.violation]
+    assert violations
+    assert "did not repeat" in violations[0].sentence
 
 
 @pytest.mark.parametrize("sort", ["exception", "exit_of_the_process"])

@@ -3,14 +3,14 @@
 from hypothesis import given, strategies as st
 
 from conformance.engines.shrink import shrink
-from conformance.interface import Feature, Fsync, Load, Setup, Store
+from conformance.interface import Feature, Fsync, Load, Operation, Setup, Store
 from conformance.program import Preempt, Program
 
 
 @given(st.lists(st.sampled_from("slf"), max_size=30), st.integers(1, 3))
 def test_the_result_is_minimal(letters: list[str], wanted: int) -> None:
     """Exactly the operations that the failure needs are left."""
-    kinds = {"s": Store(), "l": Load(), "f": Fsync()}
+    kinds: dict[str, Operation] = {"s": Store(), "l": Load(), "f": Fsync()}
     program = Program(tuple(kinds[letter] for letter in letters))
 
     def fails(candidate: Program) -> bool:

@@ -1,7 +1,5 @@
 """What devices leave behind."""
 
-from happenings import Happenings, one_of
-
 from conformance.interface import (
     Create,
     DeviceAbort,
@@ -27,6 +25,7 @@ from conformance.interface import (
     Write,
 )
 from conformance.oracle.history import INFINITY
+from tests.conformance.oracle.happenings import Happenings, one_of
 
 HOLE = one_of(0)
 

@@ -1,7 +1,5 @@
 """What a power cut may leave."""
 
-from happenings import Happenings, one_of
-
 from conformance.interface import (
     Create,
     DeviceWrite,
@@ -20,6 +18,7 @@ from conformance.interface import (
     Unlink,
     Write,
 )
+from tests.conformance.oracle.happenings import Happenings, one_of
 
 FAILED = KernelError(Errno.EIO)
 

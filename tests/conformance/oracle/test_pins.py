@@ -1,7 +1,5 @@
 """Who holds which page, and how many do."""
 
-from happenings import Happenings
-
 from conformance.interface import (
     DeviceWrite,
     DirectRead,
@@ -13,6 +11,7 @@ from conformance.interface import (
     PutUserPages,
     Truncate,
 )
+from tests.conformance.oracle.happenings import Happenings
 
 
 def outstanding(now: Happenings, page: int = 0) -> tuple[int, int]:

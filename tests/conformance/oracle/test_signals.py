@@ -1,7 +1,5 @@
 """When an access may end in a signal, and when it must."""
 
-from happenings import Happenings
-
 from conformance.interface import (
     FillDisk,
     Load,
@@ -12,6 +10,7 @@ from conformance.interface import (
     Store,
     Truncate,
 )
+from tests.conformance.oracle.happenings import Happenings
 
 
 def signals(now: Happenings, operation: Operation) -> tuple[bool, bool]:

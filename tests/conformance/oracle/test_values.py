@@ -1,7 +1,5 @@
 """What a word of a file may hold, without devices."""
 
-from happenings import Happenings, one_of
-
 from conformance.interface import (
     Create,
     Errno,
@@ -21,6 +19,7 @@ from conformance.interface import (
     Truncate,
     Write,
 )
+from tests.conformance.oracle.happenings import Happenings, one_of
 
 HOLE = one_of(0)
 REFUSED = KernelError(Errno.ENOSPC)

@@ -3,7 +3,6 @@
 from functools import partial
 
 import pytest
-import second_stack
 
 from conformance.engines.capabilities import capabilities_of
 from conformance.engines.execution import run
@@ -39,6 +38,7 @@ from reference_impl.gup import GupFlags, GupSlow
 from reference_impl.layers import Parts
 from reference_impl.mutants.mkwrite import MUTANTS
 from reference_impl.mutants.mutant import Mutant
+from tests import second_stack
 
 IDS = tuple(rule.id for rule in RULES)
 

@@ -1,0 +1,37 @@
+"""What is judged, and how long: the same for every engine."""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from conformance.engines.shrink import RUNS_MAX
+from conformance.engines.stateful import Budget
+from conformance.rules.catalogue import RULES
+from conformance.rules.rule import Rule
+from conformance.scenarios.catalogue import SCENARIOS
+from conformance.scenarios.scenario import Scenario
+from conformance.verdicts import Promise
+
+STALL_SECONDS = 20.0
+"""How long one program may take before the implementation is called endless."""
+
+
+@attrs.frozen
+class Plan:
+    """What is judged, and how long."""
+
+    rules: Sequence[Rule] = RULES
+    promise: Promise = Promise.DOCUMENT
+    scenarios: Sequence[Scenario] = SCENARIOS
+    budget: Budget = attrs.field(factory=Budget)
+    seconds: float | None = None
+    """Search for this long instead of a number of programs."""
+    seed: int = 0
+    shrink_runs: int = RUNS_MAX
+    shrink_seconds: float = 10.0
+    """For each violated rule; a slow implementation shrinks less."""
+    stall_seconds: float = STALL_SECONDS
+    isolated: bool = True
+    """Run the implementation in a process of its own."""
+    on_progress: Callable[[str], None] = attrs.field(default=lambda _: None, eq=False)
+    """Called with a few words, now and then."""

@@ -1,0 +1,1 @@
+"""Systems outside this process, made implementations of the contract."""

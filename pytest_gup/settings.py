@@ -1,0 +1,97 @@
+"""What the options say, as one value."""
+
+import difflib
+from pathlib import Path
+
+import attrs
+import pytest
+
+from conformance.engines.plan import Plan
+from conformance.engines.stateful import Budget
+from conformance.rules.catalogue import BY_ID, matching
+from conformance.rules.rule import Rule
+from conformance.verdicts import Promise
+from pytest_gup import options
+from pytest_gup.connect import Implementation
+
+BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 60)}
+"""Programs, and operations in each; nightly goes by the clock."""
+NIGHTLY_SECONDS = 600.0
+"""How long nightly searches on each implementation if no time is given."""
+
+
+@attrs.frozen
+class Settings:
+    """What the options say."""
+
+    promise: Promise
+    profile: str
+    seed: int
+    rules: tuple[Rule, ...]
+    seconds: float | None
+    """How long to search; None: a number of programs, as the profile says."""
+    report: Path | None
+    isolated: bool
+    """False: a debugger is asked for, which needs the implementation in here."""
+
+    @classmethod
+    def from_config(cls, config: pytest.Config) -> "Settings":
+        """Read the options.
+
+        Raises:
+            pytest.UsageError: one of them is wrong.
+        """
+        profile = options.choice(config, "profile", options.PROFILES)
+        seconds = options.number(config, "time", float, 0)
+        if seconds is None and profile == "nightly":
+            seconds = NIGHTLY_SECONDS
+        path = options.text(config, "report")
+        return cls(
+            promise=Promise(options.choice(config, "promise", options.PROMISES)),
+            profile=profile,
+            seed=options.number(config, "seed", int, 0) or 0,
+            rules=_rules(options.text(config, "rules", "*")),
+            seconds=seconds,
+            report=config.invocation_params.dir / path if path else None,
+            isolated=not config.getoption("usepdb", default=False),
+        )
+
+    def plan(self, implementation: Implementation) -> Plan:
+        """Return what is judged on one implementation."""
+        return Plan(
+            rules=self.rules,
+            promise=self.promise,
+            budget=BUDGETS[self.profile],
+            seed=self.seed,
+            seconds=self.seconds,
+            stall_seconds=implementation.stall_seconds,
+            isolated=self.isolated,
+        )
+
+    def as_record(self) -> dict[str, object]:
+        """Return the settings for the report's manifest."""
+        return {
+            "promise": self.promise.value,
+            "profile": self.profile,
+            "time": self.seconds,
+            "seed": self.seed,
+            "rules": len(self.rules),
+        }
+
+    def as_text(self) -> str:
+        """Return the settings in a line: what is needed to do it again."""
+        budget = f"profile {self.profile}"
+        if self.seconds is not None:
+            budget += f" ({self.seconds:g} s)"
+        judged = f"promise {self.promise.value}, {len(self.rules)} rules"
+        return f"{judged}, {budget}, seed {self.seed}"
+
+
+def _rules(glob: str) -> tuple[Rule, ...]:
+    rules = matching(glob)
+    if not rules:
+        near = difflib.get_close_matches(glob.upper(), BY_ID, cutoff=0.4) or list(BY_ID)
+        raise pytest.UsageError(
+            f"--gup-rules={glob} matches no rule; some ids are {', '.join(near[:5])}"
+        )
+    return rules
