@@ -108,12 +108,14 @@ class Summary:
         for name in dict.fromkeys(record["implementation"] for record in merged):
             mine = [record for record in merged if record["implementation"] == name]
             terminal.section(f"gup: {name}")
-            self._print_engines(terminal, name)
-            self._print_chapters(terminal, {record["rule"]: record for record in mine})
+            if terminal.config.get_verbosity() >= 0:
+                self._print_engines(terminal, name)
+                self._print_chapters(terminal, {r["rule"]: r for r in mine})
             self._print_violations(terminal, mine)
-            self._print_counters(terminal, name)
             terminal.line("")
             terminal.line(f"{self.settings}: {_counts(mine)}")
+            if terminal.config.get_verbosity() >= 0:
+                self._print_counters(terminal, name)
 
     def _engines_of(self, name: str) -> Iterable[tuple[str, Record]]:
         for key, record in sorted(self.engines.items()):

@@ -29,6 +29,7 @@ from conformance.interface import (
     Step,
 )
 from conformance.interface.events import PageMkwriteCalled, PageMkwriteReturned
+from reference_impl import cipher
 from reference_impl.blockdev import Disk, Words
 from reference_impl.inode import Extent, Inode
 from reference_impl.memory import Memory, Page
@@ -379,24 +380,10 @@ class Filesystem:
         """Turn the content of a page into what the disk gets to see."""
         if not self.traits.has_encryption:
             return words
-        return tuple(_mix(word, block, position) for position, word in enumerate(words))
+        return cipher.encrypt(block, words)
 
     def decrypt(self, block: int, words: Words) -> Words:
         """Turn what is on the disk into the content of a page."""
         if not self.traits.has_encryption:
             return words
-        return tuple(_unmix(word, block, place) for place, word in enumerate(words))
-
-
-STAMPS = 256
-"""How many different stamps a word can hold."""
-
-
-def _mix(stamp: int, block: int, position: int) -> int:
-    """Encrypt one word: a toy, but one that no plain word survives."""
-    return (stamp + 101 + 7 * block + 3 * position) % STAMPS
-
-
-def _unmix(stamp: int, block: int, position: int) -> int:
-    """Decrypt one word."""
-    return (stamp - 101 - 7 * block - 3 * position) % STAMPS
+        return cipher.decrypt(block, words)

@@ -282,7 +282,7 @@ def _is_cut_after_sync(case: Case, pinned: Pinned) -> bool:
         put < sync.asked and sync.ended < cut.asked
         for sync in good_syncs(case.oracle, name[0])
         for cut, _ in case.history.asked(PowerCut)
-        if is_attached(case.oracle, pinned, put, sync.asked)
+        if is_attached(case.oracle, pinned, put, sync.asked - 1)
     )
 
 

@@ -34,7 +34,7 @@ from conformance.interface.events import (
 )
 from conformance.oracle.history import Call
 from conformance.rules.blame import PROTECTING, had_device
-from conformance.rules.evidence import lost_on_disk
+from conformance.rules.evidence import lost_in_memory, lost_on_disk
 from conformance.rules.losses import Loss
 from conformance.rules.pinned import (
     Pinned,
@@ -87,7 +87,7 @@ def no_store_during_writeback(case: Case) -> Iterator[Finding]:
         for call, _ in case.history.asked(Store, Write):
             yield from _store_got_through(case, call)
     for call in _looks(case):
-        if _has_stored_and_synced(case, call):
+        if _shows_disk(call) and _has_stored_and_synced(case, call):
             case.premise()
         yield from _torn(case, call, by_device=False)
 
@@ -141,7 +141,8 @@ def written_from_a_copy(case: Case) -> Iterator[Finding]:
     if not PROTECTING & case.history.features:
         return
     for call in _looks(case):
-        if any(_is_written_during(case, pinned, call) for pinned in _pins(case)):
+        written = (_is_written_during(case, pinned, call) for pinned in _pins(case))
+        if _shows_disk(call) and any(written):
             case.premise()
         yield from _torn(case, call, by_device=True)
 
@@ -165,20 +166,24 @@ def _is_written_during(case: Case, pinned: Pinned, look: Call) -> bool:
 
 
 def _looks(case: Case) -> Iterator[Call]:
-    """Yield what shows what is on the disk, where changed content is unreadable."""
+    """Yield what may show that data cannot be read, where that is told."""
     history = case.history
     if not PROTECTING & history.features or history.program.misuse:
         return
-    for call, operation in history.asked(PowerCut, Read, Load):
-        is_quiet = not has_failures(history, before=call.ended)
-        if is_quiet and (call.refused or isinstance(operation, PowerCut)):
+    for call, _ in history.asked(PowerCut, Read, Load):
+        if not call.is_pending and not has_failures(history, before=call.ended):
             yield call
+
+
+def _shows_disk(look: Call) -> bool:
+    """Tell whether it is not a page in memory that was looked at."""
+    return look.refused or isinstance(look.operation, PowerCut)
 
 
 def _torn(case: Case, look: Call, *, by_device: bool) -> Iterator[Finding]:
     """Yield the pages that cannot be read, a finding each."""
     seen: set[tuple[int, int]] = set()
-    for loss in lost_on_disk(case):
+    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
         name = loss.file, loss.page
         if loss.call is not look or name in seen or not _is_torn(case, loss):
             continue
@@ -199,11 +204,12 @@ def _how(*, by_device: bool) -> str:
 def _is_torn(case: Case, loss: Loss) -> bool:
     """Tell whether what a power cut shows cannot be what anybody wrote."""
     features = case.history.features
-    if Feature.PARITY in features and _is_in_flight(case, loss.call):
+    is_cut = isinstance(loss.call.operation, PowerCut)
+    if is_cut and Feature.PARITY in features and _is_in_flight(case, loss.call):
         return False
     if is_unreadable(loss):
         return True
-    if Feature.ENCRYPTION not in features or loss.seen is None:
+    if Feature.ENCRYPTION not in features or loss.seen is None or not is_cut:
         return False
     stamps = {getattr(call.operation, "value", 0) for call in case.history.calls}
     return loss.seen not in stamps | {0}

@@ -233,12 +233,25 @@ def failed_write_is_reported(case: Case) -> Iterator[Finding]:
     for call, _ in case.history.asked(Fsync):
         if call.asked > failure.ended and call.answered is not None:
             case.premise()
-    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+    for loss in _unreported(case, failure):
+        yield case.found(
+            loss.call,
+            f"{loss.sentence}: a write failed before, and no error tells of it",
+        )
+
+
+def _unreported(case: Case, failure: Call) -> Iterator[Loss]:
+    """Yield the losses that a failed write explains: on the disk, or read from it."""
+    for loss in lost_on_disk(case):
         if loss.call.asked > failure.ended:
-            yield case.found(
-                loss.call,
-                f"{loss.sentence}: a write failed before, and no error tells of it",
-            )
+            yield loss
+    for loss in lost_in_memory(case):
+        is_read = isinstance(loss.call.operation, Load | Read)
+        if is_read and any(
+            failure.ended < call.asked < loss.call.asked and operation.file == loss.file
+            for call, operation in case.history.asked(Evict, Reclaim)
+        ):
+            yield loss
 
 
 @rule(
@@ -252,7 +265,10 @@ def failed_write_is_reported(case: Case) -> Iterator[Finding]:
     kind=Kind.DAMAGE,
     document=Level.MUST,
     mainline=Level.MUST,
-    needs=Needs(operations=("fail_next", "load|read", "fsync|power_cut")),
+    needs=Needs(
+        operations=("fail_next", "load|read", "fsync|power_cut"),
+        absent_features=("no_dirty_tracking",),
+    ),
 )
 def page_that_could_not_be_read_is_not_written(case: Case) -> Iterator[Finding]:
     """A page whose reading failed is not written over what the disk has."""

@@ -3,6 +3,7 @@
 from conformance.interface import (
     DeviceAbort,
     DeviceComplete,
+    DeviceRead,
     Evict,
     Fsync,
     GetUserPages,
@@ -14,8 +15,10 @@ from conformance.interface import (
     Munmap,
     PowerCut,
     PunchHole,
+    PutUserPage,
     Release,
     Store,
+    Writeback,
 )
 from conformance.program import Preempt, Program
 from conformance.scenarios.scenario import Scenario
@@ -140,6 +143,25 @@ SCENARIOS: tuple[Scenario, ...] = (
             schedule=(Preempt(call=2, at="gup_fast.reference_taken", until=3),),
         ),
         "The walk must end at the first page although the second could be had.",
+    ),
+    Scenario(
+        "gup-fast-backs-off-from-written-page",
+        ("GWB-BACKOFF-CLEAN",),
+        Program(
+            (
+                Store(page=0, value=1),
+                Hold(at=HoldPoint.AFTER_CAPTURE),
+                Writeback(),
+                Store(page=0, value=2),
+                Store(page=1, value=3),
+                GetUserPagesFast(pages=2, pin=1),
+                Release(),
+                DeviceRead(pin=1, page=0),
+                PutUserPage(pin=1, page=1),
+                PutUserPage(pin=1, page=0),
+            )
+        ),
+        "The first page is under writeback, the second could be had: the call waits.",
     ),
     Scenario(
         "gup-fast-backs-off-for-reader",

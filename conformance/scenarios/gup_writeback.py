@@ -16,10 +16,12 @@ from conformance.interface import (
     Munmap,
     PowerCut,
     PutUserPagesDirtyLock,
+    Read,
     Release,
     SetPageDirtyLock,
     Setup,
     Store,
+    Write,
     Writeback,
 )
 from conformance.program import Program
@@ -194,6 +196,22 @@ _OTHER_SCENARIOS = (
             )
         ),
         "The same; then the page cache is dropped.",
+    ),
+    Scenario(
+        "write-during-writeback-then-evict",
+        ("GWB-REDIRTY-DURING",),
+        Program(
+            (
+                Write(value=1),
+                Hold(at=HoldPoint.AFTER_CAPTURE),
+                Writeback(),
+                Write(value=2),
+                Release(),
+                Evict(),
+                Read(),
+            )
+        ),
+        "The same with write(2).",
     ),
     Scenario(
         "device-completes-during-writeback",

@@ -18,6 +18,7 @@ from conformance.interface import (
     Reclaim,
     Release,
     Store,
+    Write,
     Writeback,
 )
 from conformance.program import Program
@@ -63,6 +64,7 @@ _PINNED = (
             (
                 GetUserPages(pin=1),
                 Reclaim(),
+                Load(),
                 DeviceComplete(pin=1, value=1),
                 Load(),
                 Fsync(),
@@ -97,9 +99,11 @@ _PINNED = (
             (
                 GetUserPages(pin=1),
                 Fsync(),
+                Munmap(),
                 Evict(),
+                Read(),
                 DeviceComplete(pin=1, value=1),
-                Load(),
+                Read(),
                 Fsync(),
                 PowerCut(),
             )
@@ -169,9 +173,47 @@ _ERRORS = (
                 FailNext(),
                 Fsync(),
                 PowerCut(),
+                Munmap(),
+                Evict(),
+                Read(page=1),
             )
         ),
         "The block has been written before; what is there must not pass for new.",
+    ),
+    Scenario(
+        "fsync-of-failed-rewrite-of-write",
+        ("WB-ERROR",),
+        Program(
+            (
+                Write(value=1),
+                Fsync(),
+                Write(value=2),
+                FailNext(),
+                Fsync(),
+                PowerCut(),
+                Evict(),
+                Read(),
+            )
+        ),
+        "The same with what was written by write(2).",
+    ),
+    Scenario(
+        "fsync-of-failed-write-of-device-data",
+        ("WB-ERROR",),
+        Program(
+            (
+                GetUserPages(pin=1),
+                Fsync(),
+                DeviceComplete(pin=1, value=2),
+                FailNext(),
+                Fsync(),
+                PowerCut(),
+                Munmap(),
+                Evict(),
+                Read(),
+            )
+        ),
+        "The same with what a device has written.",
     ),
     Scenario(
         "fsync-of-page-that-was-not-read",
@@ -191,6 +233,40 @@ _ERRORS = (
             )
         ),
         "Reading the page in fails; what is in memory then is not the file's.",
+    ),
+    Scenario(
+        "read-of-page-of-write-fails",
+        ("WB-UPTODATE",),
+        Program(
+            (
+                Write(value=1),
+                Fsync(),
+                Evict(),
+                FailNext(write=False),
+                Read(),
+                PowerCut(),
+                Read(),
+            )
+        ),
+        "The page was written by write(2); it is read(2) that fails.",
+    ),
+    Scenario(
+        "read-of-page-of-device-fails",
+        ("WB-UPTODATE",),
+        Program(
+            (
+                GetUserPages(pin=1),
+                DeviceComplete(pin=1, value=1),
+                Fsync(),
+                Munmap(),
+                Evict(),
+                FailNext(write=False),
+                Read(),
+                PowerCut(),
+                Read(),
+            )
+        ),
+        "The same with what a device has written.",
     ),
     Scenario(
         "store-to-page-that-was-not-read",

@@ -298,7 +298,15 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _writeback(
         "writes_a_pinned_page_once",
-        ("BNC-FSYNC", "WB-PTEDIRTY", "WB-ERROR", "BNC-KEEPDIRTY", "BNC-ERR"),
+        (
+            "BNC-FSYNC",
+            "WB-PTEDIRTY",
+            "WB-ERROR",
+            "BNC-KEEPDIRTY",
+            "BNC-ERR",
+            "DRT-SKIP-IF-DIRTY",
+            "DRT-FSYNC",
+        ),
         _WritesAPinnedPageOnce,
         "a sync skips a pinned page that an earlier sync has written",
         "",

@@ -267,7 +267,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "gup_fast.goes_on_after_a_backoff",
-        ("GWB-BACKOFF-CLEAN",),
+        (
+            "GWB-BACKOFF-CLEAN",
+            "GWB-NEVER",
+            "GWB-REDIRTY-DURING",
+            "WB-RECLAIM",
+            "REF-NOTINTERCHANGEABLE",
+            "REF-QUERY",
+        ),
         partial(boot, parts=Parts(make_gup_fast=_GoesOnAfterABackOff)),
         "The fast walk passes over a page that it had to give back",
     ),

@@ -237,7 +237,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "writeback.end_cleans",
-        ("GWB-REDIRTY-DURING", "WB-PTEDIRTY", "WB-SINGLE"),
+        ("GWB-REDIRTY-DURING", "WB-PTEDIRTY", "WB-LOCK", "WB-SINGLE"),
         partial(boot, parts=Parts(make_writeback=_EndOfWritebackCleans)),
         "The end of a writeback takes the page for clean, dirtied again or not",
     ),

@@ -5,19 +5,10 @@ Interface:
     its state; `Bench.shell` is the process for calls that name no process.
   * `Bench.address` says where a page of a mapping is.
   * `refusal` makes an errno an outcome of the contract.
-
-When is a call blocked? When its thread sleeps where only somebody else can wake it,
-while something that is held can be the reason, and nothing moves for a while: not
-the thread, not the disk. The while is `Bench.still_seconds`; it is longer where the
-machine is slow. A call that sleeps though nothing is held is *running*: it will
-answer, and if it never does, the bound of the engine makes the program
-inconclusive.
 """
 
 import errno
 import itertools
-import statistics
-import time
 from collections.abc import Callable
 
 import attrs
@@ -36,14 +27,11 @@ from conformance.interface import (
 from pytest_gup.adapters.linux.calls import Process, Task
 from pytest_gup.adapters.linux.filesystems import Filesystem
 from pytest_gup.adapters.linux.lab import Lab
+from pytest_gup.adapters.linux.stillness import STILL_SECONDS, Reason, Watch
 
 CallState = Running | Blocked | Done
 Answered = Callable[[object], object]
 
-STILL_SECONDS = 0.02
-"""How long nothing may move before a sleeping call is said to be blocked."""
-STILL_ROUND_TRIPS = 200
-"""The same in round trips to a worker, for a slow machine."""
 FIRST_ADDRESS = 0x100000000000
 MAPPING_BYTES_MAX = 1 << 24
 """Addresses that a mapping may take, at most."""
@@ -104,19 +92,10 @@ class Bench:
     moment: int = 0
     """Counts the operations: what was seen before the last one is old."""
     still_seconds: float = STILL_SECONDS
+    """See `stillness.py`."""
     last_address: int = FIRST_ADDRESS
     last_mtime: int = 0
     """The latest modification time seen so far, in nanoseconds."""
-
-    def measure_pace(self) -> None:
-        """Find out how fast this machine is."""
-        trips = []
-        for _ in range(9):
-            begin = time.monotonic()
-            self.shell.ask("getpid")
-            trips.append(time.monotonic() - begin)
-        slow = statistics.median(trips) * STILL_ROUND_TRIPS
-        self.still_seconds = max(STILL_SECONDS, slow)
 
     def file_path(self, file: int) -> str:
         """Return where a file is."""
@@ -151,46 +130,24 @@ class Bench:
         self.tasks.append(task)
         return Call(self, task, then)
 
-    def can_block(self, task: Task) -> bool:
-        """Whether something is held for which a call might wait."""
+    def reason_to_wait(self, task: Task) -> Reason:
+        """Tell for what a call might be waiting."""
+        if self.is_frozen or self.hold_point is not None:
+            return Reason.HELD
         self.tasks = [one for one in self.tasks if one.answer(0) is None]
         others = any(one is not task for one in self.tasks)
-        return others or self.is_frozen or self.hold_point is not None
+        return Reason.OTHERS if others else Reason.NOTHING
+
+    def surroundings(self) -> tuple[int, int]:
+        """Tell what changes while something is going on that no thread shows."""
+        on_disk = bool(self.filesystem.make)
+        return self.moment, self.lab.requests_at_disk() if on_disk else 0
 
     def close(self) -> None:
         """End the processes, and unmount."""
         for process in (self.shell, *self.processes.values()):
             process.close()
         self.lab.unboot()
-
-    def disk_activity(self) -> int:
-        """Tell how many requests the disk has not answered; changes while it works."""
-        return self.lab.requests_at_disk() if self.filesystem.make else 0
-
-
-@attrs.define(eq=False)
-class Watch:
-    """Tells a call that sleeps for good from one that is on its way."""
-
-    bench: Bench
-    task: Task
-    seen: tuple[object, ...] = ()
-    since: float = 0.0
-
-    def verdict(self) -> Running | Blocked:
-        """Look at a call that has not answered."""
-        point = self.task.wait_point()
-        if point is None or not self.bench.can_block(self.task):
-            self.seen = ()
-            return Running()
-        bench = self.bench
-        seen = point, self.task.switches(), bench.moment, bench.disk_activity()
-        now = time.monotonic()
-        if seen != self.seen:
-            self.seen, self.since = seen, now
-        if now - self.since < self.bench.still_seconds:
-            return Running()
-        return Blocked(point)
 
 
 @attrs.define(eq=False)
@@ -205,7 +162,10 @@ class Call:
     done: Done | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.watch = Watch(self.bench, self.task)
+        bench = self.bench
+        self.watch = Watch(
+            self.task, bench.reason_to_wait, bench.surroundings, bench.still_seconds
+        )
 
     def state(self) -> CallState:
         """Tell how far it is."""
@@ -224,14 +184,9 @@ def outcome(answer: tuple[object, int], then: Answered) -> Done:
     if error < 0:
         return Done(error=UnexpectedError(f"the lab failed: {result}"))
     try:
-        return Done(refuse(error) if error else then(result))
-    except (KernelError, Signal, UnexpectedError) as refused:
-        return Done(error=refused)
-
-
-def refuse(error: int) -> None:
-    """Raise what an errno means."""
-    raise refusal(error)
+        return Done(error=refusal(error)) if error else Done(then(result))
+    except Signal as signal:
+        return Done(error=signal)
 
 
 def refusal(error: int) -> Exception:

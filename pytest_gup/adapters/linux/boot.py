@@ -8,6 +8,7 @@ Interface:
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,31 +19,34 @@ from pytest_gup.adapters.linux import lab
 from pytest_gup.adapters.linux.bench import FIRST_ADDRESS, Bench, Mapping
 from pytest_gup.adapters.linux.filesystems import FILESYSTEMS, Filesystem
 from pytest_gup.adapters.linux.stack import DiskStack, MemoryStack
+from pytest_gup.adapters.linux.stillness import measured_pace
 from pytest_gup.adapters.linux.touch import MACHINES
 from pytest_gup.adapters.linux.volume import PAGE_BYTES, TOOL_PATH
 
 FILES_NEEDED = ("/dev/fuse", "/dev/loop-control", "/proc/kpageflags")
-PINS_COUNTED_SINCE = (5, 8)
 MAP_SHARED, READ_WRITE = 1, 3
 
 
 def missing(filesystem: str) -> str | None:
     """Say what this machine lacks for a filesystem, and what to do about it."""
-    system = FILESYSTEMS[filesystem]
+    return next(_lacking(FILESYSTEMS[filesystem]), None)
+
+
+def _lacking(system: Filesystem) -> Iterator[str]:
     if platform.system() != "Linux" or platform.machine() not in MACHINES:
-        return f"it needs Linux on {' or '.join(sorted(MACHINES))}"
+        yield f"the running kernel can be checked on Linux on {', '.join(MACHINES)}"
     if os.geteuid() != 0:
-        return "it needs root: FUSE, loop devices and mounts; run it with sudo"
+        yield "the running kernel can be checked by root only; run pytest as root"
     for path in FILES_NEEDED:
         if not Path(path).exists():
-            return f"{path} is missing; load the kernel module behind it"
+            yield f"{path} is missing; load the kernel module behind it"
     if system.make and shutil.which(system.make[0], path=TOOL_PATH) is None:
-        return f"{system.make[0]} is missing; install {system.package}"
-    return None
+        yield f"{system.make[0]} is missing; install {system.package}"
 
 
 def boot_for(filesystem: str) -> Boot:
     """Return the factory for a filesystem."""
+    lab.prepare()
     return partial(boot, FILESYSTEMS[filesystem])
 
 
@@ -78,5 +82,5 @@ def _bench(
     arguments = (bench.file_path(0), FIRST_ADDRESS, size, READ_WRITE, MAP_SHARED, 0)
     process.ask("map", *arguments)
     bench.mappings[0, 0] = Mapping(FIRST_ADDRESS, geometry.file_pages, 0)
-    bench.measure_pace()
+    bench.still_seconds = measured_pace(shell)
     return bench

@@ -47,7 +47,9 @@ class Task:
     name: str
     done: tuple[object, int] | None = None
 
-    def answer(self, milliseconds: int = POLL_MILLISECONDS) -> tuple[object, int] | None:
+    def answer(
+        self, milliseconds: int = POLL_MILLISECONDS
+    ) -> tuple[object, int] | None:
         """Tell result and error number; None: it has not answered."""
         if self.done is None and _is_readable(self.thread.end, milliseconds):
             result, error = _received(self.thread.end)

@@ -23,11 +23,9 @@ import os
 import attrs
 
 from pytest_gup.adapters.linux import extents, wire
-from pytest_gup.adapters.linux.fuse import Request
+from pytest_gup.adapters.linux.fuse import Opcode, Request
 from pytest_gup.adapters.linux.server import Actor
 
-FALLOC_FL_KEEP_SIZE = 1
-FALLOC_FL_PUNCH_HOLE = 2
 BLOCK_SIZE_BYTES = 4096
 
 
@@ -67,7 +65,7 @@ class Disk(Actor):
     def fallocate(self, request: Request) -> None:
         """Make a range zero, or refuse: then the kernel writes zeroes itself."""
         mode, offset, length = request.fallocation()
-        if not mode & FALLOC_FL_PUNCH_HOLE or self.is_capturing_only:
+        if not mode & extents.FALLOC_FL_PUNCH_HOLE or self.is_capturing_only:
             self.connection.refuse(request, errno.EOPNOTSUPP)
             return
         extents.punch(self.medium, offset, length)
@@ -120,16 +118,16 @@ class Disk(Actor):
             self._end(request)
 
     def _end(self, request: Request) -> None:
-        offset, size = request.transfer() if len(request.body) >= 40 else (0, 0)
+        if request.opcode == Opcode.FSYNC:
+            self.connection.answer(request)
+            return
+        offset, size = request.transfer()
         payload = request.payload()
         if self._fails("write", payload):
             self.connection.refuse(request, errno.EIO)
             return
-        if payload:
-            os.pwrite(self.medium, payload, offset)
-            self.connection.answer(request, size.to_bytes(8, "little"))
-        else:
-            self.connection.answer(request)
+        os.pwrite(self.medium, payload, offset)
+        self.connection.answer(request, size.to_bytes(8, "little"))
 
     def _fails(self, kind: str, content: bytes) -> bool:
         word_size = self.failing.get(kind)

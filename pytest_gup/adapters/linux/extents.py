@@ -71,7 +71,7 @@ def punch(target: int, offset: int, length: int) -> None:
 
 
 def _data(source: int) -> list[tuple[int, int]]:
-    found = []
+    found: list[tuple[int, int]] = []
     position = 0
     while True:
         try:

@@ -8,7 +8,8 @@ mount, loop device and FUSE, in that order; for the servers live outside of the
 namespace, and end when they are unmounted.
 
 Orders, each answered by `("done", answer)` or `("failed", errno, text)`:
-  * `boot, filesystem, file_bytes, stable_writes`: file 0, mounted; where.
+  * `boot, filesystem, file_bytes, stable_writes`: file 0, mounted; where. Waits
+    while a stack of another lab is up on this machine.
   * `spawn, threads`: a new process; its sockets.
   * `adopt, pid`: a process that a worker has forked belongs to the run.
   * `power_cut`: all files on a copy of the disk.
@@ -16,6 +17,7 @@ Orders, each answered by `("done", answer)` or `("failed", errno, text)`:
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -75,10 +77,11 @@ class Keeper:
         self.workers: list[Identity] = []
         self.volume: Volume | None = None
         self.is_broken = False
+        self.counters = os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC)
         given = [self._start(name) for name in SERVERS]
         self.volumes = Volumes(self.folder.path, self.masters["disk"])
-        answer = str(self.folder.path), list(self.folder.connections)
-        wire.send(orders, ("done", answer), tuple(given))
+        disk = next(iter(self.folder.connections))
+        wire.send(orders, ("done", str(self.folder.path), disk), tuple(given))
         for descriptor in given:
             os.close(descriptor)
 
@@ -100,22 +103,24 @@ class Keeper:
                 os.close(descriptor)
 
     def order(self, message: wire.Message) -> tuple[object, tuple[int, ...]]:
-        """Carry out one order."""
+        """Carry out one order; return its answer, and descriptors."""
+        answer: object = None
+        given: tuple[int, ...] = ()
         match message:
             case ("boot", str(name), int(file_bytes), bool(stable)):
-                return self.boot(name, file_bytes, stable_writes=stable), ()
+                answer = self.boot(name, file_bytes, stable_writes=stable)
             case ("spawn", int(threads)):
-                return None, self.spawn(threads)
+                given = self.spawn(threads)
             case ("adopt", int(pid)):
                 self.workers.append(self.folder.note_process(pid))
-                return None, ()
             case ("power_cut",):
                 assert self.volume is not None, "nothing is booted"
-                return self.volume.power_cut(), ()
+                answer = self.volume.power_cut()
             case ("unboot",):
-                return self.unboot(), ()
+                self.unboot()
             case _:
                 raise AssertionError(f"the keeper has no order {message!r}")
+        return answer, given
 
     def take_down(self) -> None:
         """Take everything down, in order; what hangs is aborted."""
@@ -137,6 +142,8 @@ class Keeper:
     def boot(self, name: str, file_bytes: int, *, stable_writes: bool) -> str:
         """Mount a fresh filesystem; answer where."""
         assert self.volume is None, "something is booted already"
+        # The counters of pins are those of the machine: one stack at a time.
+        fcntl.flock(self.counters, fcntl.LOCK_EX)
         filesystem = FILESYSTEMS[name]
         self.masters["device"].order("open")
         self.volume = self.volumes.mount(
@@ -192,6 +199,7 @@ class Keeper:
         volume, self.volume = self.volume, None
         if volume is not None:
             volume.unmount()
+        fcntl.flock(self.counters, fcntl.LOCK_UN)
 
     # --- servers -----------------------------------------------------------------
 

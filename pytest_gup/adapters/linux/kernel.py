@@ -26,9 +26,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 PR_SET_IO_FLUSHER = 57
 
-LONG = frozenset(
-    {"mmap", "mremap", "read", "write", "pread64", "pwrite64", "syscall"}
-)
+LONG = frozenset({"mmap", "mremap", "read", "write", "pread64", "pwrite64", "syscall"})
 """Functions that answer a long, a size or an address; others answer an int."""
 
 Argument = int | bytes | None
@@ -49,7 +47,9 @@ def call(name: str, *arguments: Argument) -> int:
     return answer
 
 
-def mount(source: str, target: str, fstype: str, flags: int = 0, options: str = "") -> None:
+def mount(
+    source: str, target: str, fstype: str, flags: int = 0, options: str = ""
+) -> None:
     """Mount a filesystem."""
     try:
         call(

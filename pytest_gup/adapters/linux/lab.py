@@ -12,6 +12,7 @@ Interface:
 
 import atexit
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -60,7 +61,7 @@ class Lab:
         command = [sys.executable, "-c", START, str(SOURCE), str(there.fileno())]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             command,
-            pass_fds=[there.fileno()],
+            pass_fds=[there.fileno(), *_witness[1:]],
             env={**os.environ, **ENVIRONMENT},
             start_new_session=True,
         )
@@ -70,7 +71,7 @@ class Lab:
             process.wait()
             raise OSError(f"the lab did not start: {message and message[-1]}")
         disk, device = (Master(socket.socket(fileno=one)) for one in descriptors)
-        folder, (connection, _) = message[1]  # type: ignore[misc]
+        _, folder, connection = message
         seen = Path("/proc", str(process.pid), "root", *CONNECTIONS.parts[1:])
         waiting = seen / str(connection) / "waiting"
         return cls(
@@ -122,6 +123,30 @@ class Lab:
                 raise OSError(error, text)
             case _:
                 raise OSError(f"the keeper failed: {answer!r}")
+
+
+_witness: list[int] = []
+"""Both ends of a pipe that every keeper of this process and its children holds."""
+
+
+def prepare() -> None:
+    """See to it that this process does not end before its labs, once it has any.
+
+    A test session may run each lab in a child process that ends without ceremony.
+    The keepers clean up by themselves then; this is for whoever looks afterwards.
+    """
+    if not _witness:
+        _witness.extend(os.pipe())
+        atexit.register(_wait_for_keepers, os.getpid())
+
+
+def _wait_for_keepers(owner: int) -> None:
+    if os.getpid() != owner:
+        return
+    reader, writer = _witness
+    os.close(writer)
+    ready, _, _ = select.select([reader], [], [], CLOSE_SECONDS)
+    assert not ready or not os.read(reader, 1), "a keeper wrote to the witness"
 
 
 _labs: dict[int, Lab] = {}

@@ -1,6 +1,5 @@
 """Operations on the memory of a process."""
 
-import os
 import mmap as constants
 
 from pytest_gup.adapters.linux import wire
@@ -62,19 +61,19 @@ class Memory:
         )
 
     def munmap(self, process: int, mapping: int) -> Call:
-        """Remove a mapping by munmap(2)."""
+        """Remove a mapping, by munmap."""
         gone = self.bench.mappings.pop((process, mapping))
         return self._in(process, "munmap", gone.address, self._size(gone))
 
     def mprotect(self, process: int, mapping: int, writable: bool) -> Call:
-        """Change the protection by mprotect(2)."""
+        """Change what may be done with a mapping, by mprotect."""
         there = self.bench.mappings[process, mapping]
         protection = READ_WRITE if writable else constants.PROT_READ
         size = self._size(there)
         return self._in(process, "mprotect", there.address, size, protection)
 
     def mremap(self, process: int, mapping: int) -> Call:
-        """Move a mapping to an address that was never used, by mremap(2)."""
+        """Move a mapping to an address that was never used, by mremap."""
         bench = self.bench
         old = bench.mappings[process, mapping]
         size, address = self._size(old), bench.fresh_address()

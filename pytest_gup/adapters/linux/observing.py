@@ -6,7 +6,6 @@ writeback on its head. Dirty pages and writeback of the whole machine are not sh
 others dirty pages, too.
 """
 
-import os
 import struct
 from pathlib import Path
 
@@ -106,7 +105,7 @@ class Observing:
 
 def page_flags(frame: int) -> int:
     """Tell the flags of a page; a tail's are those of its head."""
-    with open("/proc/kpageflags", "rb", buffering=0) as flags:
+    with Path("/proc/kpageflags").open("rb", buffering=0) as flags:
         for back in range(FOLIO_PAGES_MAX):
             flags.seek((frame - back) * FLAGS.size)
             (found,) = FLAGS.unpack(flags.read(FLAGS.size))

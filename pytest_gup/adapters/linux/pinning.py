@@ -14,20 +14,10 @@ kernel marks the pages dirty and puts them in one go. It marks them dirty after 
 answer that is an error, too; so a given-up pin leaves its pages dirty.
 """
 
-import errno
-import os
-
 import attrs
 
 from conformance.interface import Done, Errno, KernelError
-from pytest_gup.adapters.linux.bench import (
-    Bench,
-    Call,
-    CallState,
-    Pin,
-    outcome,
-    refuse,
-)
+from pytest_gup.adapters.linux.bench import Bench, Call, CallState, Pin
 from pytest_gup.adapters.linux.files import wait_for_tick
 
 THREADS_SPARE = 6
@@ -162,10 +152,8 @@ class Put(Call):
 
     def state(self) -> CallState:
         """Tell whether the pages have been put."""
-        answer = self.task.answer(0)
-        if answer is None:
-            return self.watch.verdict()
-        return Done()
+        state = super().state()
+        return Done() if isinstance(state, Done) else state
 
 
 def taken_bytes(bench: Bench, pin: Pin) -> int | None:

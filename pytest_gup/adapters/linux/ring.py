@@ -61,7 +61,9 @@ class Ring:
         ring = cls(descriptor, params.raw, address, size)
         try:
             vector = struct.pack("=QQ", address, size)
-            kernel.call("syscall", SYS_REGISTER, descriptor, REGISTER_BUFFERS, vector, 1)
+            kernel.call(
+                "syscall", SYS_REGISTER, descriptor, REGISTER_BUFFERS, vector, 1
+            )
         except OSError:
             os.close(descriptor)
             raise
@@ -72,10 +74,12 @@ class Ring:
         source = os.memfd_create("pytest-gup-stamp", os.MFD_CLOEXEC)
         try:
             os.pwrite(source, bytes([stamp]) * self.size, 0)
-            self._submit(_SQE.pack(
-                *(OP_READ_FIXED, 0, 0, source, 0, self.address, self.size),
-                *(0, 0, 0, 0, 0, 0, 0),
-            ))
+            self._submit(
+                _SQE.pack(
+                    *(OP_READ_FIXED, 0, 0, source, 0, self.address, self.size),
+                    *(0, 0, 0, 0, 0, 0, 0),
+                )
+            )
         finally:
             os.close(source)
 

@@ -77,8 +77,7 @@ class RunFolder:
 
     def remove(self) -> None:
         """Remove the folder; everything in it must be unmounted."""
-        for name in os.listdir(self.path):
-            entry = self.path / name
+        for entry in list(self.path.iterdir()):
             with contextlib.suppress(OSError):
                 entry.rmdir() if entry.is_dir() else entry.unlink()
         with contextlib.suppress(OSError):

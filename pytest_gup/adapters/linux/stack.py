@@ -7,10 +7,6 @@ answer, a device that reads when told to, exit with pins outstanding, a volatile
 cache of the disk.
 """
 
-import contextlib
-
-import attrs
-
 from conformance.interface import Feature, Geometry
 from pytest_gup.adapters.linux.bench import Bench
 from pytest_gup.adapters.linux.files import Files

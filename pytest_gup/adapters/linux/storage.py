@@ -56,17 +56,31 @@ class Storage(Files):
             if mapping.file == file:
                 size = mapping.pages * bench.geometry.page_size_bytes
                 worker = bench.processes[process]
-                return bench.begin(worker, "madvise", mapping.address, size, MADV_PAGEOUT)
+                return bench.begin(
+                    worker, "madvise", mapping.address, size, MADV_PAGEOUT
+                )
         return self.evict(file)
 
     def direct_read(
-        self, process: int, mapping: int, page: int, file: int, file_page: int, pages: int
+        self,
+        process: int,
+        mapping: int,
+        page: int,
+        file: int,
+        file_page: int,
+        pages: int,
     ) -> Call:
         """Read pages of a file into a mapping by pread(2) with O_DIRECT."""
         return self._direct("pread64", process, mapping, page, file, file_page, pages)
 
     def direct_write(
-        self, process: int, mapping: int, page: int, file: int, file_page: int, pages: int
+        self,
+        process: int,
+        mapping: int,
+        page: int,
+        file: int,
+        file_page: int,
+        pages: int,
     ) -> Call:
         """Write pages of a file from a mapping by pwrite(2) with O_DIRECT."""
         return self._direct("pwrite64", process, mapping, page, file, file_page, pages)

@@ -60,7 +60,7 @@ _Copy = ctypes.CFUNCTYPE(
 class _SigAction(ctypes.Structure):
     """`struct sigaction` of the C library."""
 
-    _fields_ = (
+    _fields_ = (  # type: ignore[mutable-override]  # never changed
         ("handler", ctypes.c_void_p),
         ("mask", ctypes.c_ubyte * 128),
         ("flags", ctypes.c_int),

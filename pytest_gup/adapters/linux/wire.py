@@ -24,9 +24,11 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def send(end: socket.socket, message: Message, descriptors: tuple[int, ...] = ()) -> None:
+def send(
+    end: socket.socket, message: Message, descriptors: tuple[int, ...] = ()
+) -> None:
     """Send one message."""
-    packet = marshal.dumps(message)
+    packet = marshal.dumps(message)  # type: ignore[arg-type]  # see the head
     if descriptors:
         socket.send_fds(end, [packet], descriptors)
     else:

@@ -26,6 +26,7 @@ import struct
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from pytest_gup.adapters.linux import kernel, wire
 from pytest_gup.adapters.linux.ring import Ring
@@ -95,10 +96,10 @@ def _work(worker: "Worker", end: socket.socket) -> None:
 
 def close_all_but(wanted: set[int]) -> None:
     """Close every file of this process but these."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in wanted:
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        if int(entry.name) not in wanted:
             with contextlib.suppress(OSError):
-                os.close(int(name))
+                os.close(int(entry.name))
 
 
 class Worker:
@@ -115,7 +116,7 @@ class Worker:
             "remove": remove,
             "fadvise": os.posix_fadvise,
             "fill_disk": fill_disk,
-            "free_disk": free_disk,
+            "truncate": os.truncate,
             "map": map_pages,
             "device": self.device,
             "direct": self.direct,
@@ -181,7 +182,7 @@ class Worker:
         """Touch an address and tell the frame that it maps; None: it maps nothing."""
         if isinstance(self.peek(address, 1), int):
             return None
-        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+        with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
             pagemap.seek(address // PAGE_BYTES * PAGEMAP_ENTRY.size)
             (entry,) = PAGEMAP_ENTRY.unpack(pagemap.read(PAGEMAP_ENTRY.size))
         is_present = bool(entry >> 63)
@@ -260,7 +261,7 @@ def map_pages(
 
 def remove(path: str, descriptor: int | None) -> None:
     """Remove a name, and close what was open under it."""
-    os.unlink(path)
+    Path(path).unlink()
     if descriptor is not None:
         os.close(descriptor)
 
@@ -268,12 +269,6 @@ def remove(path: str, descriptor: int | None) -> None:
 def mtime(descriptor: int) -> int:
     """Tell the modification time of a file, in nanoseconds."""
     return os.fstat(descriptor).st_mtime_ns
-
-
-def free_disk(path: str, root: int) -> None:
-    """Give back the blocks of a file; some filesystems do so at the next commit."""
-    os.unlink(path)
-    kernel.call("syncfs", root)
 
 
 def fill_disk(path: str) -> None:

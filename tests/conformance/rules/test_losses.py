@@ -1,5 +1,7 @@
 """Wrong words: none is overlooked, and each has a rule that reports it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from conformance.interface import (
@@ -293,7 +295,7 @@ LOSSES = (
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_a_loss_is_reported_by_some_rule(lose) -> None:
+def test_a_loss_is_reported_by_some_rule(lose: Callable[[], Story]) -> None:
     """The catalogue has no hole that data could fall through."""
     judgement = lose().judged(RULES)
 
@@ -304,7 +306,7 @@ def test_a_loss_is_reported_by_some_rule(lose) -> None:
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_a_loss_is_reported_by_its_owner(lose) -> None:
+def test_a_loss_is_reported_by_its_owner(lose: Callable[[], Story]) -> None:
     """Other rules may report it, too; the owner has to."""
     story = lose()
     case = story.case()

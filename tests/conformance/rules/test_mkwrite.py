@@ -107,11 +107,11 @@ def test_second_stack_holds(scenario: Scenario) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=named)
 def test_mutants_are_caught(mutant: Mutant) -> None:
-    """Of this chapter a mutant violates the rules that it names, and no others."""
-    named_here = {rule for rule in mutant.violates if rule in IDS}
+    """A mutant violates the rule it was made for, and none that it does not name."""
+    found = violated(mutant.boot)
 
-    assert violated(mutant.boot) == named_here
-    assert mutant.violates[0] in named_here
+    assert mutant.violates[0] in found
+    assert found <= set(mutant.violates)
 
 
 class RefusesLongterm(GupSlow):

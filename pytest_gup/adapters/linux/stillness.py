@@ -1,0 +1,102 @@
+"""Is a call that sleeps blocked, or merely on its way?
+
+It is *blocked* when its thread sleeps where only somebody else can wake it, something
+is held that can be the reason, and nothing moves: not the thread, not the disk, and
+no worker of the kernel is about to run, for a while. The while is longer where the
+machine is slow, and much longer where nothing but a pin, or another call, can be the
+reason: Linux as we know it lets nobody wait for a pin, but a patched one may.
+
+A call that sleeps though nothing at all is held is *running*: it will answer, and if
+it never does, the bound of the engine makes the program inconclusive.
+
+Interface:
+  * `Watch.verdict` looks once, and never waits.
+  * `measured_pace` is taken once for each stack.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+import attrs
+
+from conformance.interface import Blocked, Running
+from pytest_gup.adapters.linux.calls import Process, Task
+
+STILL_SECONDS = 0.02
+"""How long nothing may move before a sleeping call is said to be blocked."""
+STILL_ROUND_TRIPS = 200
+"""The same in round trips to a worker, for a slow machine."""
+PATIENCE = 100
+"""So many times longer where only a pin or another call can be the reason."""
+PASSING = ("__wait_rcu", "wait_rcu", "synchronize_", "rcu_", "exp_funnel")
+"""Beginnings of functions in which a thread sleeps that wakes up by itself."""
+BUSY_WORKERS = ("kworker", "ksoftirqd", "jbd2", "xfs", "btrfs", "loop")
+"""Beginnings of the names of kernel threads that carry a call on."""
+KTHREADD = "2"
+
+
+class Reason(Enum):
+    """What a call might be waiting for, from strong to none."""
+
+    HELD = "held"
+    """The disk is held, or the filesystem frozen."""
+    OTHERS = "others"
+    """A pin is outstanding, or another call is."""
+    NOTHING = "nothing"
+
+
+@attrs.define(eq=False)
+class Watch:
+    """Looks at one call again and again."""
+
+    task: Task
+    reason: Callable[[Task], Reason]
+    surroundings: Callable[[], object]
+    """What must not change while nothing moves."""
+    still_seconds: float
+    seen: tuple[object, ...] = ()
+    since: float = 0.0
+
+    def verdict(self) -> Running | Blocked:
+        """Look at the call; it has not answered."""
+        point = self.task.wait_point()
+        reason = self.reason(self.task)
+        if point is None or point.startswith(PASSING) or reason is Reason.NOTHING:
+            self.seen = ()
+            return Running()
+        seen = point, self.task.switches(), self.surroundings()
+        now = time.monotonic()
+        if seen != self.seen:
+            self.seen, self.since = seen, now
+        patience = 1 if reason is Reason.HELD else PATIENCE
+        if now - self.since < self.still_seconds * patience or workers_are_busy():
+            return Running()
+        return Blocked(point)
+
+
+def workers_are_busy() -> bool:
+    """Whether a worker of the kernel runs, or waits for a processor."""
+    return any(map(_is_busy_worker, Path("/proc").glob("[0-9]*/stat")))
+
+
+def _is_busy_worker(stat: Path) -> bool:
+    try:
+        head, _, tail = stat.read_text().rpartition(")")
+    except OSError:
+        return False
+    state, parent = tail.split()[:2]
+    name = head.partition("(")[2]
+    return state == "R" and parent == KTHREADD and name.startswith(BUSY_WORKERS)
+
+
+def measured_pace(process: Process) -> float:
+    """Find out how fast this machine is; return `Watch.still_seconds`."""
+    trips = []
+    for _ in range(9):
+        begin = time.monotonic()
+        process.ask("getpid")
+        trips.append(time.monotonic() - begin)
+    return max(STILL_SECONDS, statistics.median(trips) * STILL_ROUND_TRIPS)

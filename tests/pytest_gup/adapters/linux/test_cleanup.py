@@ -1,0 +1,162 @@
+"""Whatever ends a run, nothing of it is left: no mount, device, process, folder."""
+
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from conformance.interface import Setup
+from pytest_gup.adapters.linux import boot_for
+from pytest_gup.adapters.linux.lab import close_lab, the_lab
+
+pytestmark = [pytest.mark.linux, pytest.mark.slow]
+
+BUSY = """
+    import time
+    from conformance.interface import HoldPoint, Setup
+    from pytest_gup.adapters.linux import boot_for
+    from pytest_gup.adapters.linux.lab import the_lab
+
+    stack = boot_for("{filesystem}")(Setup())
+    pin = stack.get_user_pages(0, 0, 1, 1, pin=0, write=True, longterm=False)
+    while "Done" not in str(pin.state()):
+        time.sleep(0.001)
+    stored = stack.store(0, 0, 0, 0, 7)
+    while "Done" not in str(stored.state()):
+        time.sleep(0.001)
+    stack.hold(HoldPoint.{point})
+    sync = stack.fsync(0)
+    while "Blocked" not in str(sync.state()):
+        time.sleep(0.001)
+    print(the_lab().folder, flush=True)
+    {then}
+"""
+"""A page is pinned, the disk is held, and a sync waits for it."""
+
+
+def busy(then, filesystem="ext4", point="AFTER_CAPTURE"):
+    """Return a program that gets into the middle of things, and then does this."""
+    return BUSY.format(then=then, filesystem=filesystem, point=point)
+
+
+@pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])
+@pytest.mark.parametrize("point", ["BEFORE_CAPTURE", "AFTER_CAPTURE"])
+def test_sigterm_in_mid_air(run, filesystem, point):
+    """SIGTERM while calls are blocked leaves nothing."""
+    one = run(busy("time.sleep(600)", filesystem, point))
+
+    one.process.send_signal(signal.SIGTERM)
+    one.process.wait()
+
+    assert one.wait_until_gone() == []
+
+
+@pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])
+@pytest.mark.parametrize("point", ["BEFORE_CAPTURE", "AFTER_CAPTURE"])
+def test_kill_in_mid_air(run, filesystem, point):
+    """SIGKILL of the run leaves nothing: its keeper cleans up."""
+    one = run(busy("time.sleep(600)", filesystem, point))
+
+    one.process.kill()
+    one.process.wait()
+
+    assert one.wait_until_gone() == []
+
+
+def test_exception_in_mid_air(run):
+    """A run that dies of an exception leaves nothing when it has ended."""
+    one = run(busy("raise SystemExit(3)"))
+
+    assert one.process.wait() == 3
+    assert one.remains() == []
+
+
+def test_keeper_is_killed_with_the_run(run):
+    """With the keeper killed as well, mounts and devices go; the folder does next."""
+    one = run(busy("time.sleep(600)"))
+
+    one.keeper.kill()
+    one.process.kill()
+    one.process.wait()
+    while one.wait_until_gone() != [str(one.folder)]:
+        pytest.fail(f"left: {one.remains()}")
+    the_lab()
+    close_lab()
+
+    assert one.remains() == []
+
+
+def test_everything_is_killed(run):
+    """With every process of a run killed, the next run finds nothing but a folder."""
+    one = run(busy("time.sleep(600)"))
+
+    for process in one.processes:
+        process.kill()
+    one.process.kill()
+    one.process.wait()
+    the_lab()
+    close_lab()
+
+    assert one.wait_until_gone() == []
+
+
+def test_server_is_killed(run):
+    """With the disk's server killed, blocked calls fail, and nothing is left."""
+    one = run(busy("time.sleep(600)"))
+    disk = one.processes[1]
+
+    disk.kill()
+    one.process.terminate()
+    one.process.wait()
+
+    assert one.wait_until_gone() == []
+
+
+def test_a_living_run_is_left_alone(run):
+    """The next run touches nothing of one that still runs."""
+    one = run(
+        """
+        import time
+        from pytest_gup.adapters.linux.lab import the_lab
+        print(the_lab().folder, flush=True)
+        time.sleep(600)
+        """
+    )
+
+    the_lab()
+    close_lab()
+
+    assert all(process.is_alive for process in one.processes)
+    assert one.folder.exists()
+
+
+def test_other_folders_are_left_alone():
+    """A folder that no run of ours wrote is not touched, whatever its name."""
+    foreign = Path(tempfile.gettempdir(), "pytest-gup-run-foreign")
+    foreign.mkdir()
+    (foreign / "run.json").write_text('{"processes": "none of yours"}')
+
+    the_lab()
+    close_lab()
+
+    assert (foreign / "run.json").exists()
+
+
+def test_a_stack_is_closed_in_mid_air():
+    """Closing a stack with a pin outstanding and the disk held makes way for more."""
+    for _ in range(2):
+        stack = boot_for("ext4")(Setup())
+        stack.get_user_pages(0, 0, 0, 1, pin=0, write=True, longterm=False)
+        stack.hold(next(iter(_hold_points())))
+        stack.close()
+    close_lab()
+
+    assert sys.exc_info() == (None, None, None)
+
+
+def _hold_points():
+    from conformance.interface import HoldPoint  # noqa: PLC0415
+
+    return list(HoldPoint)
