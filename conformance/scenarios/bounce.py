@@ -164,6 +164,7 @@ _KEEPING = (
             DeviceComplete(pin=0, value=1),
             Umount(),
             Mount(),
+            Evict(),
             Read(),
             PowerCut(),
             DeviceAbort(pin=1),

@@ -283,6 +283,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "skips_pinned_pages",
         (
             "BNC-FSYNC",
+            "MKW-DEVICE",
             "WB-PTEDIRTY",
             "WB-ERROR",
             "BNC-KEEPDIRTY",
@@ -300,6 +301,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "writes_a_pinned_page_once",
         (
             "BNC-FSYNC",
+            "MKW-DEVICE",
             "WB-PTEDIRTY",
             "WB-ERROR",
             "BNC-KEEPDIRTY",
