@@ -72,8 +72,8 @@ def fast_path_looks_again(case: Case) -> Iterator[Finding]:
 @rule(
     "GWB-FAST-ORDER",
     clause=Clause(
-        KERNEL,
-        "mm/gup.c, try_grab_folio_fast",
+        DOCUMENT,
+        "S24, S25; Linux mm/gup.c, try_grab_folio_fast",
         "the pin counts before the page table entry is read again, so that either "
         "writeback sees the pin or GUP-fast sees the changed entry",
     ),
@@ -93,8 +93,8 @@ def fast_path_counts_before_it_looks_again(case: Case) -> Iterator[Finding]:
 @rule(
     "GWB-SLOW-RETRY",
     clause=Clause(
-        KERNEL,
-        "mm/gup.c, __get_user_pages",
+        DOCUMENT,
+        "S25; Linux mm/gup.c, __get_user_pages",
         "after the fault slow GUP walks the page table again and takes what it finds "
         "there, faulting anew until the entry is writable",
     ),
@@ -169,7 +169,7 @@ def _trouble(case: Case, name: PageName, first: Sample, last: Sample) -> str | N
         "and ends the fast walk there",
     ),
     kind=Kind.DISCIPLINE,
-    document=Level.MUST,
+    document=Level.SHOULD,
     mainline=Level.MUST,
     needs=Needs(
         operations=("get_user_pages_fast",),

@@ -87,8 +87,8 @@ def drivers_put_what_they_get(case: Case) -> Iterator[Finding]:
 @rule(
     "REF-NOTINTERCHANGEABLE",
     clause=Clause(
-        SERIES,
-        "patch 1, patch 4",
+        DOCUMENT,
+        "S30; patches 1 and 4 of the series",
         "a pin is put as a pin, and a reference as a reference",
     ),
     kind=Kind.DISCIPLINE,

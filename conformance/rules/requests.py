@@ -73,7 +73,7 @@ def full_counts_are_refused(case: Case) -> Iterator[Finding]:
 @rule(
     "REF-FREE",
     clause=Clause(SERIES, "patch 4", "the last put, of whichever kind, frees the page"),
-    kind=Kind.DISCIPLINE,
+    kind=Kind.DAMAGE,
     document=Level.MUST,
     mainline=Level.MUST,
     needs=Needs(operations=(_GUP,), views=("is_cached",), counters=("nr_free_pages",)),
