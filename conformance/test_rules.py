@@ -4,20 +4,23 @@ They hold no logic. The plugin parametrises `gup_node`, runs an engine once for 
 its rules, and each node reads the verdict on its own.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+
+import pytest
 
 
-class Node(Protocol):
-    """What the plugin's fixture gives."""
+@pytest.fixture
+def gup_node(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Give a node what it does: it passes, fails or skips, as the verdict says."""
+    if not hasattr(request, "param"):
+        pytest.skip("name an implementation: pytest --gup-impl=mymodule")
+    node: Callable[[], None] = request.param(request)
+    return node
 
-    def tell(self) -> None:
-        """Pass, fail or skip, as the verdict says."""
-        ...
 
-
-def test_rule(gup_node: Node) -> None:
+def test_rule(gup_node: Callable[[], None]) -> None:
     """The implementation obeys the rule."""
-    gup_node.tell()
+    gup_node()
 
 
 test_rule.__test__ = True  # type: ignore[attr-defined]  # whatever python_functions says

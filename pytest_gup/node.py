@@ -45,7 +45,7 @@ class Node:
     judging: Judging
     request: pytest.FixtureRequest
 
-    def tell(self) -> None:
+    def __call__(self) -> None:
         """Pass, fail or skip, as the verdict says."""
         with ours():
             boot = self.case.implementation.boot or self._boot_of_fixture()

@@ -23,6 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Switch the plugin on if an implementation is to be checked."""
     if not options.specs(config) or config.option.help:
         return
+    from pytest_gup import selection  # noqa: PLC0415 - it imports attrs
+
+    if not selection.is_wanted(config):
+        return
     import_suite()
     with ours():
         from pytest_gup.session import GupSession  # noqa: PLC0415 - costs 0.2 s

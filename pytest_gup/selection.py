@@ -5,6 +5,7 @@ id that pytest prints or by the path of its file, as an editor does: then only t
 named ones run. And where only single tests of the user's are named, none of ours.
 
 Interface:
+  * `is_wanted(config)` tells whether any of our nodes may be asked for.
   * `take(config, known)` reads `config.args`, and leaves the user's own there.
 """
 
@@ -32,6 +33,17 @@ class Selection:
         return self.names is None or name in self.names
 
 
+def is_wanted(config: pytest.Config) -> bool:
+    """Tell whether something else is asked for than single tests of the user's."""
+    here = config.invocation_params.dir
+    return not config.args or any(
+        len(parts) == 1
+        or parts[0] == NODE_ID
+        or (here / parts[0]).resolve() == TEST_FILE
+        for parts in map(_parts, config.args)
+    )
+
+
 def take(config: pytest.Config, known: Collection[str]) -> Selection:
     """Take what is ours out of the arguments.
 
@@ -49,8 +61,8 @@ def take(config: pytest.Config, known: Collection[str]) -> Selection:
     config.args[:] = theirs
     if ours:
         return Selection(_names(ours, known))
-    only_single_tests = theirs and all(len(split[arg]) > 1 for arg in theirs)
-    return Selection(frozenset() if only_single_tests else None)
+    are_single_tests = theirs and all(len(split[arg]) > 1 for arg in theirs)
+    return Selection(frozenset() if are_single_tests else None)
 
 
 def _parts(arg: str) -> list[str]:

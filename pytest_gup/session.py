@@ -5,6 +5,7 @@ verdicts of all workers into summary and report.
 """
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,11 @@ class GupSession:
         if module is None:
             return
         cases = [
-            pytest.param(case, id=case.id, marks=self._marks(case))
+            pytest.param(
+                partial(Node, case, self.settings.promise, self),
+                id=case.id,
+                marks=self._marks(case),
+            )
             for case in module.cases
         ]
         metafunc.parametrize("gup_node", cases, indirect=True)
@@ -173,11 +178,6 @@ class GupSession:
         self.summary.expected = max(self.summary.expected, len(ours))
 
     # --- hooks of running ---------------------------------------------------------
-
-    @pytest.fixture
-    def gup_node(self, request: pytest.FixtureRequest) -> Node:
-        """Give a node its case."""
-        return Node(request.param, self.settings.promise, self, request)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

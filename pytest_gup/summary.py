@@ -215,4 +215,5 @@ def _damage_first(record: Record) -> bool:
 def _remark(record: Record) -> str:
     if record["verdict"] == "held":
         return f"{record['premises']} times"
-    return str(record.get("reason", ""))
+    lines = str(record.get("reason", "")).splitlines()
+    return lines[-1] if lines else ""

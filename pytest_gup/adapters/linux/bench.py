@@ -27,7 +27,13 @@ from conformance.interface import (
 from pytest_gup.adapters.linux.calls import Process, Task
 from pytest_gup.adapters.linux.filesystems import Filesystem
 from pytest_gup.adapters.linux.lab import Lab
-from pytest_gup.adapters.linux.stillness import STILL_SECONDS, Reason, Watch
+from pytest_gup.adapters.linux.stillness import (
+    STILL_SECONDS,
+    Reason,
+    Rest,
+    Watch,
+    workers_are_busy,
+)
 
 CallState = Running | Blocked | Done
 Answered = Callable[[object], object]
@@ -143,6 +149,13 @@ class Bench:
         on_disk = bool(self.filesystem.make)
         return self.moment, self.lab.requests_at_disk() if on_disk else 0
 
+    def is_at_rest(self) -> bool:
+        """Whether the kernel has finished what it does in the background."""
+        is_free = bool(self.filesystem.make) and self.hold_point is None
+        if is_free and self.lab.requests_at_disk():
+            return False
+        return not workers_are_busy()
+
     def close(self) -> None:
         """End the processes, and unmount."""
         for process in (self.shell, *self.processes.values()):
@@ -160,6 +173,7 @@ class Call:
     """Makes the result of the contract of the result of the task."""
     watch: Watch = attrs.field(init=False)
     done: Done | None = None
+    rest: Rest = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         bench = self.bench
@@ -168,14 +182,15 @@ class Call:
         )
 
     def state(self) -> CallState:
-        """Tell how far it is."""
+        """Tell how far it is; done when the kernel has come to rest after it."""
         if self.done is None:
             answer = self.task.answer(0)
             if answer is None:
                 return self.watch.verdict()
             self.bench.moment += 1
             self.done = outcome(answer, self.then)
-        return self.done
+            self.rest = Rest(self.bench.is_at_rest)
+        return self.done if self.rest.has_come() else Running()
 
 
 def outcome(answer: tuple[object, int], then: Answered) -> Done:

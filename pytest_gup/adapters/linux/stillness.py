@@ -11,18 +11,20 @@ it never does, the bound of the engine makes the program inconclusive.
 
 Interface:
   * `Watch.verdict` looks once, and never waits.
+  * `Rest` waits for the kernel's background work after a call has answered, so that
+    the next one finds the same state every time.
   * `measured_pace` is taken once for each stack.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 
 import attrs
 
-from conformance.interface import Blocked, Running
+from conformance.interface import Blocked, Done, Running
 from pytest_gup.adapters.linux.calls import Process, Task
 
 STILL_SECONDS = 0.02
@@ -31,11 +33,14 @@ STILL_ROUND_TRIPS = 200
 """The same in round trips to a worker, for a slow machine."""
 PATIENCE = 100
 """So many times longer where only a pin or another call can be the reason."""
+REST_SECONDS = 0.2
+"""How long background work is waited for; other people's, too, is seen as such."""
 PASSING = ("__wait_rcu", "wait_rcu", "synchronize_", "rcu_", "exp_funnel")
 """Beginnings of functions in which a thread sleeps that wakes up by itself."""
-BUSY_WORKERS = ("kworker", "ksoftirqd", "jbd2", "xfs", "btrfs", "loop")
+BUSY_WORKERS = (b"kworker", b"ksoftirqd", b"jbd2", b"xfs", b"btrfs", b"loop")
 """Beginnings of the names of kernel threads that carry a call on."""
-KTHREADD = "2"
+KTHREADD = b"2"
+STAT_BYTES = 512
 
 
 class Reason(Enum):
@@ -77,19 +82,51 @@ class Watch:
         return Blocked(point)
 
 
+@attrs.define(eq=False)
+class Rest:
+    """Waits for what the kernel does in the background, but not for ever."""
+
+    is_at_rest: Callable[[], bool]
+    deadline: float = attrs.field(factory=lambda: time.monotonic() + REST_SECONDS)
+    _has_come: bool = False
+
+    def has_come(self) -> bool:
+        """Whether nothing is under way, or too much time has gone by."""
+        late = time.monotonic() > self.deadline
+        self._has_come = self._has_come or late or self.is_at_rest()
+        return self._has_come
+
+    def state(self) -> Running | Done:
+        """Tell the same as the state of a call."""
+        return Done() if self.has_come() else Running()
+
+
 def workers_are_busy() -> bool:
     """Whether a worker of the kernel runs, or waits for a processor."""
-    return any(map(_is_busy_worker, Path("/proc").glob("[0-9]*/stat")))
+    with os.scandir("/proc") as entries:
+        return any(_is_busy_worker(entry.name) for entry in entries)
 
 
-def _is_busy_worker(stat: Path) -> bool:
+def _is_busy_worker(pid: str) -> bool:
+    if not pid.isdigit() or pid in _others:
+        return False
     try:
-        head, _, tail = stat.read_text().rpartition(")")
+        stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head, _, tail = os.read(stat, STAT_BYTES).rpartition(b")")
+        finally:
+            os.close(stat)
     except OSError:
         return False
     state, parent = tail.split()[:2]
-    name = head.partition("(")[2]
-    return state == "R" and parent == KTHREADD and name.startswith(BUSY_WORKERS)
+    if parent != KTHREADD:
+        _others.add(pid)
+    is_worker = head.partition(b"(")[2].startswith(BUSY_WORKERS)
+    return parent == KTHREADD and state == b"R" and is_worker
+
+
+_others: set[str] = set()
+"""Processes that turned out not to be threads of the kernel: a look saved."""
 
 
 def measured_pace(process: Process) -> float:

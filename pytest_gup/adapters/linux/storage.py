@@ -3,6 +3,7 @@
 from conformance.interface import UNREADABLE, FileImage, HoldPoint, PowerCutImage
 from pytest_gup.adapters.linux.bench import Call, stamps
 from pytest_gup.adapters.linux.files import Files, wait_for_tick
+from pytest_gup.adapters.linux.stillness import Rest
 from pytest_gup.adapters.linux.volume import PAGE_BYTES, PagesRead
 
 SYNC_FILE_RANGE_WRITE = 2
@@ -21,11 +22,12 @@ class Storage(Files):
         self.bench.lab.disk.order("hold", at.value)
         self.bench.hold_point = at.value
 
-    def release(self) -> None:
-        """Let the disk go on."""
+    def release(self) -> Rest:
+        """Let the disk go on; done when it has done what was waiting."""
         self.bench.moment += 1
         self.bench.lab.disk.order("release")
         self.bench.hold_point = None
+        return Rest(self.bench.is_at_rest)
 
     def fail_next(self, write: bool) -> None:
         """Make the disk fail once, with file data."""

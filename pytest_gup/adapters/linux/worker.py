@@ -132,6 +132,7 @@ class Worker:
     def work(self, end: socket.socket) -> None:
         """Answer calls until the end is closed."""
         wire.send(end, (os.getpid(), threading.get_native_id()))
+        go_first()
         while True:
             message, descriptors = wire.receive_with_descriptors(end)
             if message is None:
@@ -236,6 +237,17 @@ class Worker:
         for descriptor in descriptors:
             os.close(descriptor)
         return child
+
+
+def go_first() -> None:
+    """Have this thread win over the workers of the kernel, if we may.
+
+    What a call promises has to hold when it answers, not when the kernel has got
+    round to the rest. Whether the rest is quicker would be chance otherwise: with
+    this, the same program has the same outcome.
+    """
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
 def wait_for_memory() -> None:
