@@ -9,6 +9,7 @@ Interface:
   * `take(config, known)` reads `config.args`, and leaves the user's own there.
 """
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -35,13 +36,17 @@ class Selection:
 
 def is_wanted(config: pytest.Config) -> bool:
     """Tell whether something else is asked for than single tests of the user's."""
-    here = config.invocation_params.dir
     return not config.args or any(
-        len(parts) == 1
-        or parts[0] == NODE_ID
-        or (here / parts[0]).resolve() == TEST_FILE
+        len(parts) == 1 or _may_be_ours(parts[0], config)
         for parts in map(_parts, config.args)
     )
+
+
+def _may_be_ours(text: str, config: pytest.Config) -> bool:
+    here = config.invocation_params.dir
+    path = Path(os.path.normpath(here / text))
+    named = {folder / NODE_ID for folder in (here, config.rootpath)}
+    return path in named or path.resolve() == TEST_FILE
 
 
 def take(config: pytest.Config, known: Collection[str]) -> Selection:
@@ -54,13 +59,12 @@ def take(config: pytest.Config, known: Collection[str]) -> Selection:
     Raises:
         pytest.UsageError: a node is asked for that there is not.
     """
-    here = config.invocation_params.dir
     split = {arg: _parts(arg) for arg in config.args}
-    ours = [parts for parts in split.values() if _is_ours(parts, here, known)]
-    theirs = [a for a, parts in split.items() if not _is_ours(parts, here, known)]
+    ours = [a for a, parts in split.items() if _is_ours(parts, config, known)]
+    theirs = [arg for arg in split if arg not in ours]
     config.args[:] = theirs
     if ours:
-        return Selection(_names(ours, known))
+        return Selection(_names([split[arg] for arg in ours], known))
     are_single_tests = theirs and all(len(split[arg]) > 1 for arg in theirs)
     return Selection(frozenset() if are_single_tests else None)
 
@@ -73,12 +77,11 @@ def _parts(arg: str) -> list[str]:
     return parts
 
 
-def _is_ours(parts: list[str], here: Path, known: Collection[str]) -> bool:
-    path = here / parts[0]
-    if path.resolve() == TEST_FILE:
-        return True
-    has_our_name = parts[0] == NODE_ID
-    return has_our_name and (parts[-1] in known or not path.exists())
+def _is_ours(parts: list[str], config: pytest.Config, known: Collection[str]) -> bool:
+    if not _may_be_ours(parts[0], config):
+        return False
+    path = config.invocation_params.dir / parts[0]
+    return not path.exists() or path.resolve() == TEST_FILE or parts[-1] in known
 
 
 def _names(ours: Iterable[list[str]], known: Collection[str]) -> frozenset[str] | None:

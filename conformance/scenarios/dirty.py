@@ -12,6 +12,7 @@ from conformance.interface import (
     GetUserPages,
     Load,
     Mmap,
+    Mount,
     Munmap,
     Operation,
     PowerCut,
@@ -24,6 +25,7 @@ from conformance.interface import (
     Store,
     Sync,
     Truncate,
+    Umount,
     Writeback,
 )
 from conformance.program import Preempt, Program
@@ -57,6 +59,20 @@ _STACK = (
             PowerCut(),
         ),
         story="A device is done with a page, which is then dropped from memory.",
+    ),
+    Scenario(
+        "device-data-survives-umount",
+        ("MKW-DEVICE", "DRT-SKIP-IF-DIRTY"),
+        _program(
+            GetUserPages(page=3),
+            Sync(),
+            DeviceComplete(value=170),
+            Umount(),
+            Mount(),
+            Evict(),
+            Read(page=3),
+        ),
+        story="A page that was written while pinned is unmounted after the put.",
     ),
     Scenario(
         "device-data-of-dirty-pages-survives",

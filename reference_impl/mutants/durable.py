@@ -87,6 +87,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "leaves_it_to_a_worker",
         (
             "DRT-FSYNC",
+            "MKW-DEVICE",
             "GWB-REDIRTY-DURING",
             "WB-PTEDIRTY",
             "WB-SINGLE",

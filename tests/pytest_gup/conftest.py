@@ -9,7 +9,7 @@ import pytest
 import pytest_gup.session  # noqa: F401
 import reference_impl.mutants.catalogue  # noqa: F401
 import tests
-import tests.second_stack  # noqa: F401
+import tests.second_stack
 
 ROOT = Path(tests.__file__).parent.parent
 QUICK = ("--gup-rules=LT-*", "--gup-time=0")

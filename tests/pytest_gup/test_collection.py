@@ -1,6 +1,7 @@
 """Our nodes beside the user's tests: in any folder, however pytest is called."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 from pytest_gup import suite
 from tests.pytest_gup.conftest import Run
 
-NODE = "conformance/test_rules.py::test_rule[[]good-{engine}-LT-REFUSE]"
 SCENARIOS = "conformance/test_rules.py::test_rule[good-scenarios-LT-REFUSE]"
 ALL = {"passed": 2, "skipped": 1}
 """The user's test, the rule by scenarios; the search has no time."""
@@ -108,13 +108,17 @@ def test_the_users_names_do_not_matter(quick: Run, pytester: pytest.Pytester) ->
 def test_the_rootdir_may_be_elsewhere(
     quick: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The ids are the same."""
+    """A node can be named as it is printed, which is from here."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
+    rootdir = f"--rootdir={elsewhere}"
 
-    result = quick("--gup-impl=good", f"--rootdir={elsewhere}", "-v")
+    result = quick("--gup-impl=good", rootdir, "-v")
+    printed = next(line for line in result.outlines if "scenarios-LT-REFUSE" in line)
+    again = quick("--gup-impl=good", rootdir, printed.split()[0])
 
     result.assert_outcomes(**ALL)
-    result.stdout.fnmatch_lines([f"{NODE.format(engine='scenarios')} *"])
+    assert printed.startswith("../elsewhere0/conformance/test_rules.py::test_rule[")
+    again.assert_outcomes(passed=1)
 
 
 def test_a_folder_without_tests(quick: Run, pytester: pytest.Pytester) -> None:
@@ -211,7 +215,7 @@ def test_a_folder_of_the_same_name_first_on_the_path(
     own_package(is_package=is_package)
 
     result = pytester.run(
-        *("python", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
         *("--gup-impl=good", "--gup-rules=LT-*", "--gup-time=0"),
     )
 
@@ -233,7 +237,11 @@ def test_installed_inside_of_the_project(
     pytester.makeini(INI)
 
     result = pytester.run(
-        *("python", "-c", f"import sys; sys.path.insert(0, {str(packages)!r})\n{MAIN}"),
+        *(
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(packages)!r})\n{MAIN}",
+        ),
     )
 
     assert pytest.RunResult.parse_summary_nouns(result.outlines) == ALL

@@ -36,8 +36,7 @@ USAGE = pytest.ExitCode.USAGE_ERROR
         ),
         (
             "--gup-report=missing/report.jsonl",
-            "--gup-report=*missing/report.jsonl: No such file or directory; name a "
-            "file that can be written",
+            "--gup-report=*missing/report.jsonl: No such file or directory; name *",
         ),
     ],
 )

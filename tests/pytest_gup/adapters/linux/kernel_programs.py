@@ -13,12 +13,18 @@ from conformance.interface import (
     HoldPoint,
     Load,
     Mmap,
+    Operation,
     PowerCut,
+    PowerCutImage,
     Release,
     Setup,
     Store,
 )
+from conformance.oracle.history import Call, History
 from conformance.program import Program
+from pytest_gup.adapters.linux import boot_for
+
+Ends = tuple[object, ...]
 
 STABLE = frozenset({Feature.STABLE_WRITES})
 
@@ -27,37 +33,43 @@ STABLE = frozenset({Feature.STABLE_WRITES})
 class KernelProgram:
     """A program, the calls whose end was noted, and how they ended."""
 
-    operations: tuple
-    asks: tuple
-    ends: dict
+    operations: tuple[Operation, ...]
+    asks: tuple[int, ...]
+    ends: dict[str, Ends]
     stable_writes: bool = False
 
 
-def run_program(boot, program):
+def run_program(filesystem: str, program: KernelProgram) -> History:
     """Run a program; where stable writes cannot be asked for, they are there."""
-    has_stable = program.stable_writes and "btrfs" not in repr(boot)
+    has_stable = program.stable_writes and filesystem != "btrfs"
     setup = Setup(features=STABLE if has_stable else frozenset())
-    return run(boot, Program(program.operations, setup))
+    return run(boot_for(filesystem), Program(program.operations, setup))
 
 
-def ends_as(history, asks):
+def ends_as(history: History, asks: tuple[int, ...]) -> Ends:
     """Tell how the calls ended: at once, late, or with what."""
     return tuple(_end(history, history.calls[index]) for index in asks)
 
 
-def _end(history, call):
+def _end(history: History, call: Call) -> object:
     if call.error is not None:
         return str(call.error)
-    if getattr(call.result, "files", None):
+    if isinstance(call.result, PowerCutImage):
         return call.result.files[0].words
     if call.result is None or call.operation.name.startswith("get"):
-        others = [other.asked for other in history.calls if other.was_asked]
-        later = [asked for asked in others if call.asked < asked < call.answered]
-        return "late" if later else "at once"
+        after = [
+            other
+            for other in history.calls
+            if other.was_asked and other.index > call.index
+        ]
+        is_late = call.answered is None or any(
+            other.asked < call.answered for other in after
+        )
+        return "late" if is_late else "at once"
     return call.result
 
 
-def _same(end):
+def _same(end: Ends) -> dict[str, Ends]:
     return dict.fromkeys(("ext4", "xfs", "btrfs"), end)
 
 

@@ -7,6 +7,8 @@ from conformance.interface import Feature, Setup
 from conformance.rules.catalogue import BY_ID
 from conformance.verdicts import Promise
 from pytest_gup.adapters.linux import boot_for, missing
+from pytest_gup.adapters.linux.boot import boot
+from pytest_gup.adapters.linux.filesystems import FILESYSTEMS as FILESYSTEM_BY_NAME
 from tests.pytest_gup.adapters.linux.anchors import FILESYSTEMS, VERDICTS, verdict
 from tests.pytest_gup.adapters.linux.kernel_programs import (
     PROGRAMS,
@@ -17,7 +19,7 @@ from tests.pytest_gup.adapters.linux.kernel_programs import (
 pytestmark = [pytest.mark.linux, pytest.mark.slow]
 
 
-def _skip_unless_possible(filesystem):
+def _skip_unless_possible(filesystem: str) -> None:
     reason = missing(filesystem)
     if reason:
         pytest.skip(reason)
@@ -25,7 +27,7 @@ def _skip_unless_possible(filesystem):
 
 @pytest.mark.parametrize("promise", list(Promise))
 @pytest.mark.parametrize("filesystem", FILESYSTEMS)
-def test_verdicts(filesystem, promise):
+def test_verdicts(filesystem: str, promise: Promise) -> None:
     """Each rule of the table gets the verdict of the table."""
     _skip_unless_possible(filesystem)
     rules = [BY_ID[rule] for rule in VERDICTS]
@@ -33,7 +35,7 @@ def test_verdicts(filesystem, promise):
     plan = Plan(rules=rules, promise=promise, shrink_runs=0, stall_seconds=300.0)
     result = run_scenarios(boot_for(filesystem), plan)
 
-    known = {rule: verdict(rule, filesystem) for rule in VERDICTS}
+    known = {rule: verdict(rule, filesystem, promise) for rule in VERDICTS}
     seen = {
         rule: result.results[rule].verdict.value
         for rule, wanted in known.items()
@@ -44,12 +46,12 @@ def test_verdicts(filesystem, promise):
 
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_programs(filesystem, name):
+def test_programs(filesystem: str, name: str) -> None:
     """Each program of the table of measurements ends as it did by hand."""
     _skip_unless_possible(filesystem)
     program = PROGRAMS[name]
 
-    history = run_program(boot_for(filesystem), program)
+    history = run_program(filesystem, program)
 
     assert history.crash is None
     assert history.inconclusive is None
@@ -57,12 +59,12 @@ def test_programs(filesystem, name):
 
 
 @pytest.mark.parametrize("filesystem", FILESYSTEMS)
-def test_twenty_boots(filesystem):
+def test_twenty_boots(filesystem: str) -> None:
     """A stack boots, again and again, with what it says of itself."""
     _skip_unless_possible(filesystem)
 
     for _ in range(20):
-        stack = boot_for(filesystem)(Setup())
+        stack = boot(FILESYSTEM_BY_NAME[filesystem], Setup())
         fixed = stack.features_fixed
         stack.close()
 

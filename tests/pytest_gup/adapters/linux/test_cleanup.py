@@ -1,15 +1,17 @@
 """Whatever ends a run, nothing of it is left: no mount, device, process, folder."""
 
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from conformance.interface import Setup
-from pytest_gup.adapters.linux import boot_for
+from conformance.interface import HoldPoint, Setup
+from pytest_gup.adapters.linux.boot import boot
+from pytest_gup.adapters.linux.filesystems import EXT4
 from pytest_gup.adapters.linux.lab import close_lab, the_lab
+from pytest_gup.adapters.linux.stack import DiskStack
+from tests.pytest_gup.adapters.linux.conftest import Start
 
 pytestmark = [pytest.mark.linux, pytest.mark.slow]
 
@@ -36,14 +38,14 @@ BUSY = """
 """A page is pinned, the disk is held, and a sync waits for it."""
 
 
-def busy(then, filesystem="ext4", point="AFTER_CAPTURE"):
+def busy(then: str, filesystem: str = "ext4", point: str = "AFTER_CAPTURE") -> str:
     """Return a program that gets into the middle of things, and then does this."""
     return BUSY.format(then=then, filesystem=filesystem, point=point)
 
 
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])
 @pytest.mark.parametrize("point", ["BEFORE_CAPTURE", "AFTER_CAPTURE"])
-def test_sigterm_in_mid_air(run, filesystem, point):
+def test_sigterm_in_mid_air(run: Start, filesystem: str, point: str) -> None:
     """SIGTERM while calls are blocked leaves nothing."""
     one = run(busy("time.sleep(600)", filesystem, point))
 
@@ -55,7 +57,7 @@ def test_sigterm_in_mid_air(run, filesystem, point):
 
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])
 @pytest.mark.parametrize("point", ["BEFORE_CAPTURE", "AFTER_CAPTURE"])
-def test_kill_in_mid_air(run, filesystem, point):
+def test_kill_in_mid_air(run: Start, filesystem: str, point: str) -> None:
     """SIGKILL of the run leaves nothing: its keeper cleans up."""
     one = run(busy("time.sleep(600)", filesystem, point))
 
@@ -65,7 +67,7 @@ def test_kill_in_mid_air(run, filesystem, point):
     assert one.wait_until_gone() == []
 
 
-def test_exception_in_mid_air(run):
+def test_exception_in_mid_air(run: Start) -> None:
     """A run that dies of an exception leaves nothing when it has ended."""
     one = run(busy("raise SystemExit(3)"))
 
@@ -73,22 +75,21 @@ def test_exception_in_mid_air(run):
     assert one.remains() == []
 
 
-def test_keeper_is_killed_with_the_run(run):
+def test_keeper_is_killed_with_the_run(run: Start) -> None:
     """With the keeper killed as well, mounts and devices go; the folder does next."""
     one = run(busy("time.sleep(600)"))
 
     one.keeper.kill()
     one.process.kill()
     one.process.wait()
-    while one.wait_until_gone() != [str(one.folder)]:
-        pytest.fail(f"left: {one.remains()}")
+    one.wait_until_only_its_folder_is_left()
     the_lab()
     close_lab()
 
     assert one.remains() == []
 
 
-def test_everything_is_killed(run):
+def test_everything_is_killed(run: Start) -> None:
     """With every process of a run killed, the next run finds nothing but a folder."""
     one = run(busy("time.sleep(600)"))
 
@@ -102,7 +103,7 @@ def test_everything_is_killed(run):
     assert one.wait_until_gone() == []
 
 
-def test_server_is_killed(run):
+def test_server_is_killed(run: Start) -> None:
     """With the disk's server killed, blocked calls fail, and nothing is left."""
     one = run(busy("time.sleep(600)"))
     disk = one.processes[1]
@@ -114,7 +115,7 @@ def test_server_is_killed(run):
     assert one.wait_until_gone() == []
 
 
-def test_a_living_run_is_left_alone(run):
+def test_a_living_run_is_left_alone(run: Start) -> None:
     """The next run touches nothing of one that still runs."""
     one = run(
         """
@@ -132,7 +133,7 @@ def test_a_living_run_is_left_alone(run):
     assert one.folder.exists()
 
 
-def test_other_folders_are_left_alone():
+def test_other_folders_are_left_alone() -> None:
     """A folder that no run of ours wrote is not touched, whatever its name."""
     foreign = Path(tempfile.gettempdir(), "pytest-gup-run-foreign")
     foreign.mkdir()
@@ -144,19 +145,15 @@ def test_other_folders_are_left_alone():
     assert (foreign / "run.json").exists()
 
 
-def test_a_stack_is_closed_in_mid_air():
+def test_a_stack_is_closed_in_mid_air() -> None:
     """Closing a stack with a pin outstanding and the disk held makes way for more."""
     for _ in range(2):
-        stack = boot_for("ext4")(Setup())
+        stack = boot(EXT4, Setup())
+        assert isinstance(stack, DiskStack)
         stack.get_user_pages(0, 0, 0, 1, pin=0, write=True, longterm=False)
-        stack.hold(next(iter(_hold_points())))
+        stack.hold(HoldPoint.AFTER_CAPTURE)
         stack.close()
     close_lab()
 
-    assert sys.exc_info() == (None, None, None)
-
-
-def _hold_points():
-    from conformance.interface import HoldPoint  # noqa: PLC0415
-
-    return list(HoldPoint)
+    assert the_lab().folder
+    close_lab()

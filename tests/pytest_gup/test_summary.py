@@ -1,0 +1,185 @@
+"""What is printed at the end, and while an engine runs."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.verdicts import Verdict
+from pytest_gup import progress, session
+from pytest_gup.progress import Progress
+from tests.pytest_gup.conftest import Run
+from tests.pytest_gup.verdicts import engine
+
+Made = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def made(
+    project: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Made:
+    """Run pytest with engines that find given verdicts."""
+
+    def run(*args: str, **verdicts: Verdict) -> pytest.RunResult:
+        found = {rule.replace("_", "-"): verdict for rule, verdict in verdicts.items()}
+        counters = ("total gup requests  5", "every get has its put")
+        engines = {"scenarios": engine(found, counters), "stateful": engine({})}
+        monkeypatch.setattr(session, "ENGINES", engines)
+        return pytester.runpytest_inprocess("--gup-impl=good", *args)
+
+    return run
+
+
+def test_rules_stand_by_chapter_damage_first(made: Made) -> None:
+    """Each with kind, level, verdict, and how often or why."""
+    result = made("--gup-rules=[LC][TIN][TV-]*", REF_BIAS=Verdict.VIOLATED)
+
+    result.stdout.fnmatch_lines(
+        [
+            "*= gup: good =*",
+            "scenarios: 2 programs in 0.5 s",
+            "stateful: 2 programs in 0.5 s",
+            "counters",
+            "  CNT-BAL * MUST    held            8 times",
+            "long-term pins",
+            "  LT-REFUSE * MAY     held            8 times",
+            "promise document, * rules, profile quick, seed 0: * held",
+            "counters of scenarios, interpreted:",
+            "  every get has its put",
+        ]
+    )
+
+
+def test_damage_stands_before_discipline(made: Made) -> None:
+    """Within a chapter, and among the violations."""
+    verdicts = {"REF_BALANCE": Verdict.VIOLATED, "REF_FREE": Verdict.VIOLATED}
+    lines = made("--gup-rules=REF-*", **verdicts).outlines
+    kinds = [line.split()[1] for line in lines if line.startswith("  REF-")]
+    start = lines.index("violated, damage first")
+    listed = [line.split()[1] for line in lines[start + 1 : start + 3]]
+
+    assert kinds == sorted(kinds)
+    assert sorted(listed) == ["REF-BALANCE", "REF-FREE"]
+
+
+def test_quiet_prints_what_counts(made: Made) -> None:
+    """-q leaves violations and counts; -v adds how often each operation was drawn."""
+    quiet = made("-q", "--gup-rules=REF-*", REF_FREE=Verdict.VIOLATED).stdout
+    loud = made("-v", "--gup-rules=REF-*", REF_FREE=Verdict.VIOLATED).stdout
+
+    quiet.fnmatch_lines(["  ??????????  REF-FREE (MUST): *", "*: * held, 1 violated"])
+    quiet.no_fnmatch_line("  REF-BALANCE *")
+    loud.fnmatch_lines(["operations of scenarios:", "  operation *refused"])
+
+
+def test_a_failure_of_ours_is_one_line_in_the_summary(made: Made) -> None:
+    """The whole traceback stands with the node."""
+    result = made("--gup-rules=REF-FREE", REF_FREE=Verdict.ERRORED)
+
+    result.stdout.fnmatch_lines(["REF-FREE: the suite itself failed, which is a *"])
+    result.stdout.fnmatch_lines(["  REF-FREE *errored *because it is errored"])
+
+
+def test_capabilities_are_shown(quick: Run) -> None:
+    """What the implementation offers, and what it lacks."""
+    quick("--gup-impl=good").stdout.fnmatch_lines(
+        [
+            "offers * of * operations, not stepped",
+            "lacks *fork*",
+            "shows *page_view*",
+            "features checksums, copy_on_write, stable_writes",
+        ]
+    )
+
+
+def test_nothing_is_printed_where_none_of_ours_ran(quick: Run) -> None:
+    """Not even a heading."""
+    result = quick("--gup-impl=good", "-k", "test_mine")
+
+    result.stdout.no_fnmatch_line("*= gup: *")
+
+
+@pytest.mark.slow
+def test_workers_tell_what_they_know(quick_elsewhere: Run) -> None:
+    """The controller prints capabilities and counters that it has not seen."""
+    result = quick_elsewhere("--gup-impl=good", "-n", "2")
+
+    result.stdout.fnmatch_lines(
+        ["scenarios: * programs in *", "offers *", "counters of scenarios, *"]
+    )
+
+
+# --- progress -------------------------------------------------------------------------
+
+
+class Terminal:
+    """Keeps what is written to it."""
+
+    def __init__(self, *, isatty: bool) -> None:
+        self.isatty = isatty
+        self.written = io.StringIO()
+
+    def ensure_newline(self) -> None:
+        self.written.write("\n")
+
+    def rewrite(self, line: str, *, erase: bool) -> None:
+        assert erase
+        self.written.write(f"\r{line}")
+
+    def write(self, text: str, *, flush: bool) -> None:
+        assert flush
+        self.written.write(text)
+
+
+class Plugins:
+    """Has a terminal, and may have a capture manager."""
+
+    def __init__(self, **plugins: Any) -> None:
+        self.plugins = plugins
+
+    @property
+    def pluginmanager(self) -> "Plugins":
+        return self
+
+    def getplugin(self, name: str) -> object:
+        return self.plugins.get(name)
+
+
+def test_progress_is_a_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rewritten now and then, and removed at the end."""
+    now = [10.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    terminal = Terminal(isatty=True)
+    shown: Any = Progress(Plugins(terminalreporter=terminal), "good stateful")  # type: ignore[arg-type]  # made up
+
+    shown("1 programs")
+    shown("2 programs")
+    now[0] += 1
+    shown("3 programs")
+    shown.end()
+
+    assert terminal.written.getvalue() == (
+        "\n\rgood stateful: 1 programs\rgood stateful: 3 programs\r\r"
+    )
+
+
+@pytest.mark.parametrize("terminal", [Terminal(isatty=False), None])
+def test_progress_is_for_people(terminal: Terminal | None) -> None:
+    """A file gets none of it, and neither does a worker of xdist."""
+    shown = Progress(Plugins(terminalreporter=terminal), "good")  # type: ignore[arg-type]  # made up
+
+    shown("1 programs")
+    shown.end()
+
+    assert terminal is None or not terminal.written.getvalue()
+
+
+def test_progress_that_never_came_is_not_removed() -> None:
+    """An engine that was over at once leaves no trace."""
+    terminal = Terminal(isatty=True)
+
+    Progress(Plugins(terminalreporter=terminal), "good").end()  # type: ignore[arg-type]  # made up
+
+    assert not terminal.written.getvalue()
