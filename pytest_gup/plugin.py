@@ -7,7 +7,7 @@ is imported. With it, `session.py` is loaded and does the rest.
 import pytest
 
 from pytest_gup import hookspecs, options
-from pytest_gup.suite import import_suite, ours
+from pytest_gup.suite import PACKAGES, import_suite, ours
 
 
 def pytest_addoption(
@@ -27,8 +27,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if not selection.is_wanted(config):
         return
+    _leave_asserts_alone(config)
     import_suite()
     with ours():
         from pytest_gup.session import GupSession  # noqa: PLC0415 - costs 0.2 s
 
         config.pluginmanager.register(GupSession.from_config(config), "gup-session")
+
+
+def _leave_asserts_alone(config: pytest.Config) -> None:
+    """Have the suite imported as it is.
+
+    Pytest rewrites the asserts of every module that is distributed with a plugin. Ours
+    say what is wrong by themselves, and rewriting takes seconds where the result cannot
+    be stored. If pytest has no such set any more, that is all that is lost.
+    """
+    hook = config.pluginmanager.rewrite_hook
+    marked: set[str] = getattr(hook, "_must_rewrite", set())
+    marked.difference_update(PACKAGES)

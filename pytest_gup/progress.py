@@ -8,7 +8,9 @@ import attrs
 import pytest
 
 BETWEEN_SECONDS = 0.2
-"""The line changes at most five times in a second."""
+"""The line changes at most five times in a second; what is over by then has none."""
+WIDTH_MAX = 78
+"""Of a line that can be rewritten on any terminal."""
 
 
 @attrs.define(eq=False)
@@ -17,7 +19,7 @@ class Progress:
 
     config: pytest.Config
     name: str
-    _last: float = 0.0
+    _last: float = attrs.field(factory=time.monotonic)
     _is_shown: bool = False
 
     def __call__(self, words: str) -> None:
@@ -26,7 +28,7 @@ class Progress:
         if now - self._last < BETWEEN_SECONDS:
             return
         self._last = now
-        self._rewrite(f"{self.name}: {words}")
+        self._rewrite(f"{self.name}: {words}"[:WIDTH_MAX])
         self._is_shown = True
 
     def end(self) -> None:

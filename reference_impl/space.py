@@ -40,11 +40,14 @@ class Journal:
     """By handle of the file."""
 
     def commit(self, inode: Inode) -> None:
-        """Make size and extents of a file durable, if it has a name and a disk.
+        """Make size and extents of a file durable, or that it has no name any more.
 
-        Context: the data that the extents point at has been flushed.
+        A file that was unlinked while it was synced must not come back with the
+        content of before. Context: the data that the extents point at was flushed.
         """
-        if inode.is_linked and inode.space.is_tracked:
+        if not inode.is_linked:
+            self.forget(inode)
+        elif inode.space.is_tracked:
             size = inode.size_on_disk
             self.records[inode.file] = Record(inode, size, dict(inode.extents))
 
@@ -56,9 +59,15 @@ class Journal:
 
     def forget_unlinked(self) -> None:
         """Drop the records of files that lost their name."""
-        for file, record in list(self.records.items()):
+        for record in list(self.records.values()):
             if not record.inode.is_linked:
-                del self.records[file]
+                self.forget(record.inode)
+
+    def forget(self, inode: Inode) -> None:
+        """Drop the record of a file."""
+        record = self.records.get(inode.file)
+        if record is not None and record.inode is inode:
+            del self.records[inode.file]
 
     def uses(self, block: int) -> bool:
         """Tell whether a durable record refers to a block."""

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import Execution
 from conformance.interface import (
+    OPERATIONS,
     Boot,
     DeviceWrite,
     Evict,
@@ -52,12 +53,13 @@ class StackMachine(RuleBasedStateMachine):
         self.capabilities = capabilities
         self.on_history = on_history
         self.execution: Execution | None = None
+        self.left_out: frozenset[str] = frozenset()
 
     # --- what can be drawn ------------------------------------------------------
 
     def wants(self, name: str) -> bool:
         """Tell whether an operation is to be drawn at all."""
-        return self.execution is not None and self.capabilities.offers(name)
+        return name not in self.left_out and self.capabilities.offers(name)
 
     def perform(self, operation: Operation, park: str | None = None) -> None:
         """Perform one operation; parked at a point while the next one runs."""
@@ -76,8 +78,10 @@ class StackMachine(RuleBasedStateMachine):
         return self.execution
 
     def files(self) -> list[int]:
-        """Return the files that have a name."""
+        """Return the files that have a name; none while nothing is mounted."""
         handles = self.running.handles
+        if not handles.is_mounted:
+            return []
         return [f for f, has_name in handles.files.items() if has_name]
 
     def mappings(self) -> list[tuple[int, int]]:
@@ -169,15 +173,34 @@ class StackMachine(RuleBasedStateMachine):
         handles = self.running.handles
         return not handles.is_held and not handles.is_frozen and handles.is_mounted
 
+    def can_create(self, most: int) -> bool:
+        """Tell whether a file can be made."""
+        return self.running.handles.is_mounted and bool(self.unused_files(most))
+
+    def can_fill(self) -> bool:
+        """Tell whether the disk can be filled."""
+        handles = self.running.handles
+        return handles.is_mounted and not handles.is_full
+
+    def can_free(self) -> bool:
+        """Tell whether the disk was filled."""
+        handles = self.running.handles
+        return handles.is_mounted and handles.is_full
+
     def can_freeze(self) -> bool:
         """Tell whether the filesystem can be frozen."""
-        return not self.running.handles.is_frozen
+        handles = self.running.handles
+        return handles.is_mounted and not handles.is_frozen
 
     # --- beginning and end ------------------------------------------------------
 
-    @initialize(wanted=st.sets(st.sampled_from(Feature)))
-    def start(self, wanted: set[Feature]) -> None:
-        """Boot a stack with some of the features that it offers."""
+    @initialize(
+        wanted=st.sets(st.sampled_from(Feature)),
+        left_out=st.sets(st.sampled_from(sorted(OPERATIONS)), max_size=12),
+    )
+    def start(self, wanted: set[Feature], left_out: set[str]) -> None:
+        """Boot a stack with some of its features; leave some operations out."""
+        self.left_out = frozenset(left_out)
         offered = self.capabilities.features_offered
         features = frozenset(wanted) & offered - {Feature.SMALL_LIMITS}
         self.execution = Execution(self.boot, Program(setup=Setup(features=features)))
@@ -186,6 +209,7 @@ class StackMachine(RuleBasedStateMachine):
         """Look at everything that was written, judge, and let go of the stack."""
         if self.execution is None:
             return
+        self.running.history.drawn = len(self.running.history.calls)
         for operation in (Release(), Thaw(), FreeDisk(), Mount()):
             self._close_with(operation)
         for file in self.files():

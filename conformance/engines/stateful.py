@@ -1,8 +1,9 @@
 """The stateful test: a Hypothesis state machine over the whole vocabulary.
 
-This is the readable face of the random search. Each rule of the machine is one
-operation; it is drawn only when the stack offers it and there is something that it
-can be done to, and performed at once, so that the next one sees the answer. The
+This is the readable face of the random search. The machine performs a few operations
+of one group, then of another. An operation is drawn only when the stack offers it and
+there is something that it can be done to, and performed at once, so that the next one
+sees the answer. The
 machine raises nothing: what was violated is written to the tally, so that one
 violated rule does not hide another.
 
@@ -18,12 +19,12 @@ Interface:
     `on_history` is called with the history of each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 from hypothesis import HealthCheck, Phase, seed as with_seed, settings, strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import rule, run_state_machine_as_test
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.machine import StackMachine, pick
@@ -88,6 +89,8 @@ WORD = st.integers(0, 1)
 VALUE = st.integers(1, 250)
 PARK = st.none() | st.sampled_from((*GUP_FAST, *GUP_SLOW, *FAULT, *WRITEBACK))
 """Where a call is parked while the next operation runs; half of the time nowhere."""
+MEAN_GROUP = 4
+"""Operations that one rule of the machine performs, on the average."""
 FILES_MAX, PROCESSES_MAX, MAPPINGS_MAX, PINS_MAX = 3, 3, 3, 4
 
 
@@ -97,23 +100,40 @@ class Budget:
 
     programs: int = 60
     operations: int = 40
+    """About this many; a program ends with the group in which it is reached."""
 
 
 Machine = Any
 """The machine, inside of a decorator: Hypothesis's own decorators are untyped."""
 
 
+@attrs.frozen
+class Drawing:
+    """How one operation is drawn."""
+
+    can: Callable[[Machine], object]
+    """Whether there is something that it can be done to."""
+    arguments: dict[str, st.SearchStrategy[Any]]
+    method: Callable[..., None]
+
+
+DRAWINGS: dict[str, Drawing] = {}
+"""How each operation is drawn, by its name; filled by `draws`."""
+
+
+Method = Callable[..., None]
+
+
 def draws(
     name: str,
     can: Callable[[Machine], object] = lambda _: True,
     **arguments: st.SearchStrategy[Any],
-) -> Callable[[Callable[..., None]], Any]:
-    """Make a method a rule for one operation, drawn only where it can be done."""
+) -> Callable[[Method], Method]:
+    """Make a method the way to draw one operation, where it can be done."""
 
-    def make(method: Callable[..., None]) -> object:
-        possible = precondition(lambda self: self.wants(name) and bool(can(self)))
-        draw: Any = rule  # the overloads do not admit keywords from a dict
-        return possible(draw(**arguments)(method))
+    def make(method: Method) -> Method:
+        DRAWINGS[name] = Drawing(can, arguments, method)
+        return method
 
     return make
 
@@ -121,7 +141,7 @@ def draws(
 class _FileMachine(StackMachine):
     """Draws operations on files."""
 
-    @draws("create", lambda m: m.unused_files(FILES_MAX), which=WHICH)
+    @draws("create", lambda m: m.can_create(FILES_MAX), which=WHICH)
     def create(self, which: int) -> None:
         self.perform(Create(file=pick(self.unused_files(FILES_MAX), which)))
 
@@ -147,7 +167,7 @@ class _FileMachine(StackMachine):
     def fsync(self, which: int, park: str | None) -> None:
         self.perform(Fsync(file=pick(self.files(), which)), park)
 
-    @draws("sync", park=PARK)
+    @draws("sync", lambda m: m.running.handles.is_mounted, park=PARK)
     def sync(self, park: str | None) -> None:
         self.perform(Sync(), park)
 
@@ -187,11 +207,11 @@ class _FilesystemMachine(StackMachine):
     def thaw(self) -> None:
         self.perform(Thaw())
 
-    @draws("fill_disk", lambda m: not m.running.handles.is_full)
+    @draws("fill_disk", lambda m: m.can_fill())
     def fill_disk(self) -> None:
         self.perform(FillDisk())
 
-    @draws("free_disk", lambda m: m.running.handles.is_full)
+    @draws("free_disk", lambda m: m.can_free())
     def free_disk(self) -> None:
         self.perform(FreeDisk())
 
@@ -312,7 +332,7 @@ class _GupMachine(StackMachine):
         page=PAGE,
         pages=PAGES,
         write=st.integers(0, 3).map(bool),
-        option=st.sampled_from(("", "", "", "", "longterm", "nowait", "tracked")),
+        option=st.sampled_from(("", "", "", "longterm", "nowait", "tracked")),
         park=PARK,
     )
     def get_user_pages(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
@@ -325,7 +345,7 @@ class _GupMachine(StackMachine):
         page=PAGE,
         pages=PAGES,
         write=st.integers(0, 3).map(bool),
-        option=st.sampled_from(("", "", "", "", "longterm", "nowait", "tracked")),
+        option=st.sampled_from(("", "", "", "longterm", "nowait", "tracked")),
         park=PARK,
     )
     def get_user_pages_fast(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
@@ -447,26 +467,85 @@ class _DeviceMachine(StackMachine):
         self.perform(DirectWrite(process, mapping, page, target, file_page))
 
 
+PICKS = st.lists(st.integers(0, 59), min_size=2, max_size=7)
+"""Which operations of a group are done in a row; 0 the first of those that can be."""
+
+DEVICE_WORK = (
+    *("get_user_pages", "get_user_pages_fast", "device_write", "device_write"),
+    *("set_page_dirty_lock", "device_complete", "put_user_page", "put_user_pages"),
+    *("put_user_pages_dirty", "put_user_pages_dirty_lock", "put_page", "put_page"),
+    *("set_page_dirty_lock", "device_complete", "device_abort", "device_read"),
+    *("put_user_pages_dirty", "put_user_pages_dirty_lock"),
+)
+DRIVER_WORK = (
+    *(
+        "device_transfer",
+        "device_transfer",
+        "direct_read",
+        "direct_read",
+        "direct_write",
+    ),
+    *("direct_write", "store", "fsync", "sync", "writeback"),
+)
+MEMORY_WORK = (
+    *("mmap", "mmap", "munmap", "munmap", "mprotect", "mprotect", "mremap"),
+    *("load", "store", "fork", "exit", "writeback", "fsync"),
+)
+FILE_WORK = (
+    *("create", "create", "write", "read", "truncate", "punch_hole", "unlink"),
+    *("unlink", "unlink", "unlink", "evict", "evict", "reclaim", "umount", "umount"),
+    *("mount", "mount", "mount", "mount"),
+)
+DISK_WORK = (
+    *(
+        "hold",
+        "hold",
+        "release",
+        "release",
+        "release",
+        "fill_disk",
+        "freeze",
+        "thaw",
+        "thaw",
+        "thaw",
+        "fill_disk",
+    ),
+    *("free_disk", "free_disk", "free_disk", "fail_next", "flush_disk", "flush_disk"),
+    *("power_cut", "store", "fsync"),
+)
+GROUPS = (
+    *(DEVICE_WORK, DEVICE_WORK, DEVICE_WORK, DRIVER_WORK, MEMORY_WORK, MEMORY_WORK),
+    *(FILE_WORK, FILE_WORK, DISK_WORK, DISK_WORK),
+)
+"""What a program is made of; devices have the most of it."""
+
+
 class ConformanceMachine(
     _FileMachine, _FilesystemMachine, _MemoryMachine, _GupMachine, _DeviceMachine
 ):
-    """Draws every operation of the vocabulary.
+    """Draws every operation of the vocabulary, a few of one group in a row.
 
-    An operation that is listed again is drawn more often: those that need a pin come
-    up only while there is one.
+    One at a time, what needs a pin or a held disk would hardly ever come up twice.
+    Each program leaves some operations out (`start`), so that the others meet more
+    often.
     """
 
-    store_again = _MemoryMachine.store
-    get_again = _GupMachine.get_user_pages
-    get_fast_again = _GupMachine.get_user_pages_fast
-    get_fast_once_more = _GupMachine.get_user_pages_fast
-    put_dirty_again = _GupMachine.put_user_pages_dirty_lock
-    put_plain_again = _GupMachine.put_page
-    dirty_again = _GupMachine.set_page_dirty_lock
-    device_write_again = _DeviceMachine.device_write
-    device_write_once_more = _DeviceMachine.device_write
-    device_complete_again = _DeviceMachine.device_complete
-    writeback_again = _FileMachine.writeback
+    @rule(group=st.sampled_from(GROUPS), picks=PICKS, data=st.data())
+    def work(self, group: Sequence[str], picks: list[int], data: st.DataObject) -> None:
+        """Perform a few operations of a group, of those that can be done."""
+        for which in picks:
+            possible = [name for name in group if self._can_draw(name)]
+            if not possible:
+                return
+            drawing = DRAWINGS[pick(possible, which)]
+            drawn = {
+                name: data.draw(strategy)
+                for name, strategy in drawing.arguments.items()
+            }
+            drawing.method(self, **drawn)
+
+    def _can_draw(self, name: str) -> bool:
+        return self.wants(name) and bool(DRAWINGS[name].can(self))
 
 
 def run_stateful(
@@ -486,7 +565,7 @@ def run_stateful(
         with_seed(seed)(make),  # type: ignore[arg-type]  # its docs allow a factory
         settings=settings(
             max_examples=budget.programs,
-            stateful_step_count=budget.operations,
+            stateful_step_count=max(1, budget.operations // MEAN_GROUP),
             database=None,
             deadline=None,
             phases=(Phase.generate,),

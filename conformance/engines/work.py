@@ -121,7 +121,7 @@ def _rounds(plan: Plan) -> Iterator[tuple[Budget, int]]:
 
 def _judged(history: History, plan: Plan, name: str | None) -> Judged:
     table = OperationsTable()
-    table.add(history.calls)
+    table.add(history.calls[: history.drawn])
     readings = Readings()
     readings.add(history, name)
     crash = history.crash

@@ -139,6 +139,8 @@ class History:
     """Which bound was hit while something still ran."""
     is_stepped: bool = False
     """The stack has calls that can be parked."""
+    drawn: int | None = None
+    """How many calls were drawn; those after it look at the result. None: all."""
     parked_as_asked: bool = True
     """Every `Preempt` of the program took place."""
     now: Moment = 0

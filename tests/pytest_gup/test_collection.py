@@ -178,12 +178,9 @@ def own_package(project: Path) -> Callable[..., None]:
         ([], True, 5),
         ([], False, 3),
         (["--import-mode=importlib"], True, 5),
-        (["--import-mode=importlib"], False, 3),
         (["conformance"], True, 4),
-        (["conformance/test_rules.py"], True, 2),
         (["conformance/test_rules.py::test_rule"], True, 1),
         ([SCENARIOS], True, 1),
-        (["-n", "2"], True, 5),
     ],
 )
 def test_a_folder_of_the_same_name(
@@ -273,10 +270,23 @@ def test_our_file_without_an_implementation(
 
 @pytest.mark.slow
 def test_workers_of_xdist(quick_elsewhere: Run) -> None:
-    """Each collects the same nodes; they can be chosen, and grouped by engine."""
-    quick_elsewhere("--gup-impl=good", "-n", "2").assert_outcomes(**ALL)
-    grouped = quick_elsewhere("--gup-impl=good", "-n", "2", "--dist=loadgroup")
-    one = quick_elsewhere("--gup-impl=good", "-n", "2", SCENARIOS)
+    """Each collects the same nodes; those of an engine are a group."""
+    result = quick_elsewhere("--gup-impl=good", "-n", "2", "--dist=loadgroup")
 
-    grouped.assert_outcomes(**ALL)
-    one.assert_outcomes(passed=1)
+    result.assert_outcomes(**ALL)
+
+
+def test_nodes_of_an_engine_are_a_group(quick: Run, pytester: pytest.Pytester) -> None:
+    """With `--dist loadgroup`, xdist can run them in one worker."""
+    pytester.makeconftest(
+        "def pytest_collection_finish(session):\n"
+        "    for item in session.items:\n"
+        "        for mark in item.iter_markers('xdist_group'):\n"
+        "            print('group', mark.kwargs['name'])\n"
+    )
+
+    grouped = quick("--gup-impl=good", "--collect-only")
+    plain = quick("--gup-impl=good", "--collect-only", "-p", "no:xdist")
+
+    grouped.stdout.fnmatch_lines(["group good-scenarios", "group good-stateful"])
+    plain.stdout.no_fnmatch_line("group *")

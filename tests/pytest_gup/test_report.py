@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_a_source_tree_that_was_never_installed(
     """It has no version."""
 
     def version(_: str) -> str:
-        raise report.PackageNotFoundError
+        raise PackageNotFoundError
 
     monkeypatch.setattr(report, "version", version)
 
@@ -176,11 +177,12 @@ def test_a_run_that_was_killed_has_a_manifest(
 def test_the_report_is_the_same_with_workers(
     quick_elsewhere: Run, project: Path
 ) -> None:
-    """Written once, by the controller; only the seconds differ."""
+    """Written once, by the controller, which prints what its workers know."""
     found = []
     for workers in ("0", "2"):
         args = ("--gup-rules=CNT-*", "--gup-report=out.jsonl", "-n", workers)
-        quick_elsewhere("--gup-impl=good", "--gup-impl=broken:crashes", *args)
+        result = quick_elsewhere("--gup-impl=good", "--gup-impl=broken:crashes", *args)
+        result.stdout.fnmatch_lines(["offers *", "counters of scenarios, *"])
         records = read(project / "out.jsonl")
         for record in records:
             record.pop("seconds", None)

@@ -180,9 +180,9 @@ class Keeper:
         self.folder.abort_connections()
 
     def _unboot(self) -> None:
-        with contextlib.suppress(OSError):
-            self.masters["disk"].order("release")
-            self.masters["device"].order("close")
+        for name, order in (("disk", "release"), ("device", "close")):
+            with contextlib.suppress(OSError):
+                self.masters[name].order(order)
         if self.volume is not None:
             self.volume.thaw()
         workers, self.workers = self.workers, []

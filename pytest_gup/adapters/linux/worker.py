@@ -90,7 +90,7 @@ def _live(worker: "Worker", descriptors: list[int]) -> None:
 
 
 def _work(worker: "Worker", end: socket.socket) -> None:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(ConnectionError):
         worker.work(end)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_gup.adapters.linux import missing
 from pytest_gup.adapters.linux.identity import Identity
+from pytest_gup.adapters.linux.lab import close_lab
 
 SOURCE = Path(__file__).resolve().parents[4]
 BOUND_SECONDS = 60.0
@@ -102,7 +103,10 @@ def run() -> Iterator[Start]:
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the folders of these runs, and their leftovers, to the test."""
+def _own_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have each test begin without a lab, and keep its folders to itself."""
+    close_lab()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    close_lab()

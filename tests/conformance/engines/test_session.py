@@ -1,0 +1,370 @@
+"""One engine on one implementation, from beginning to end."""
+
+import os
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+from conformance.engines import session, work
+from conformance.engines.judge import Judgement
+from conformance.engines.plan import Plan
+from conformance.engines.session import (
+    ImplementationError,
+    look_at,
+    run_scenarios,
+    run_search,
+    without_stack,
+)
+from conformance.engines.stateful import Budget
+from conformance.engines.tally import Tally, Violation
+from conformance.interface import (
+    Boot,
+    Fork,
+    Fsync,
+    GetUserPages,
+    Load,
+    PutUserPages,
+    Setup,
+    Store,
+)
+from conformance.oracle.history import Crash
+from conformance.program import Program
+from conformance.rules.catalogue import BY_ID
+from conformance.scenarios.scenario import Scenario
+from conformance.verdicts import Promise, Verdict
+from tests.conformance.engines.test_broken_implementations import but
+from tests.second_stack import boot as boot_good
+
+RULES = tuple(BY_ID[rule] for rule in ("MKW-EVERY", "LT-REFUSE", "CNT-BAL"))
+
+
+def scenario(name: str, *operations: object, rules: tuple[str, ...]) -> Scenario:
+    """Return a scenario for a few rules."""
+    return Scenario(name, rules, Program(operations))  # type: ignore[arg-type]
+
+
+STORES = scenario(
+    "stores", Store(value=1), Fsync(), Store(value=2), rules=("MKW-EVERY",)
+)
+LOADS = scenario("loads", Store(value=1), Load(), rules=("MKW-EVERY",))
+PINS = scenario("pins", GetUserPages(), PutUserPages(), rules=("CNT-BAL",))
+
+
+def plan(*scenarios: Scenario, **more: object) -> Plan:
+    """Return a plan for a few rules and scenarios."""
+    known: dict[str, object] = {
+        "rules": RULES,
+        "stall_seconds": 5.0,
+        "shrink_runs": 20,
+        **more,
+    }
+    return Plan(scenarios=scenarios, **known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_scenarios_give_each_rule_its_verdict(*, isolated: bool) -> None:
+    """Held, and not exercised; programs, premises and counters are counted."""
+    seen: list[str] = []
+    given = plan(STORES, PINS, isolated=isolated, on_progress=seen.append)
+
+    found = run_scenarios(boot_good, given)
+
+    assert {rule: r.verdict for rule, r in found.results.items()} == {
+        "MKW-EVERY": Verdict.HELD,
+        "LT-REFUSE": Verdict.NOT_EXERCISED,
+        "CNT-BAL": Verdict.HELD,
+    }
+    assert found.programs == 2
+    assert seen == ["1 programs", "2 programs"]
+    assert found.table.rows["store"].executed == 2
+    assert "every get has its put" in found.counters
+
+
+def test_a_scenario_that_cannot_be_run_says_what_it_needs() -> None:
+    """The second stack has no fork."""
+    forks = scenario("forks", Fork(), rules=("MKW-EVERY",))
+
+    found = run_scenarios(boot_good, plan(forks))
+
+    assert found.results["MKW-EVERY"].reason == "scenario forks needs operation fork"
+
+
+def test_a_scenario_for_no_rule_is_for_all() -> None:
+    """Its crash is everybody's."""
+    anybody = scenario("anybody", Load(), rules=())
+
+    def boot(setup: Setup) -> object:
+        return but(boot_good(setup), "load", lambda *_, **__: 1 / 0)
+
+    found = run_scenarios(boot, plan(anybody))
+
+    assert {r.verdict for r in found.results.values()} == {Verdict.CRASHED}
+
+
+def test_the_scenarios_after_a_lost_child_are_run() -> None:
+    """One that ends the process costs its own rules their verdict, and no others."""
+
+    def boot(setup: Setup) -> object:
+        return but(boot_good(setup), "load", lambda *_, **__: os._exit(3))
+
+    found = run_scenarios(boot, plan(STORES, LOADS, PINS))
+
+    assert found.results["MKW-EVERY"].verdict is Verdict.CRASHED
+    assert found.results["CNT-BAL"].verdict is Verdict.HELD
+    assert found.programs == 2
+
+
+@pytest.mark.slow
+def test_programs_without_end_are_given_up() -> None:
+    """After two, the rest is inconclusive, and says why."""
+
+    def boot(setup: Setup) -> object:
+        return but(boot_good(setup), "load", lambda *_, **__: time.sleep(60))
+
+    more = [attrs.evolve(LOADS, name=f"again {n}") for n in range(3)]
+
+    found = run_scenarios(boot, plan(LOADS, *more, PINS, stall_seconds=0.2))
+
+    assert found.results["MKW-EVERY"].verdict is Verdict.INCONCLUSIVE
+    reason = "given up after 2 programs that did not end"
+    assert found.results["CNT-BAL"].reason == reason
+
+
+def forgetful(setup: Setup) -> object:
+    """Return a stack that counts no call of page_mkwrite."""
+    return but(boot_good(setup), "page_mkwrite_count", lambda _, **__: 0)
+
+
+def test_a_violation_is_made_small() -> None:
+    """What the scenario did besides is gone from the program."""
+    long = scenario(
+        "long", Store(), Load(), Fsync(), Load(), Store(), rules=("MKW-EVERY",)
+    )
+    seen: list[str] = []
+
+    found = run_scenarios(forgetful, plan(long, on_progress=seen.append))
+
+    violation = found.results["MKW-EVERY"].violation
+    assert violation is not None
+    assert len(violation.program.operations) == 1
+    assert violation.scenario is None
+    assert seen[-1] == "making the program for MKW-EVERY small"
+
+
+def test_a_violation_that_is_small_keeps_its_scenario() -> None:
+    """The name says more than the program."""
+    small = scenario("small", Store(), rules=("MKW-EVERY",))
+
+    found = run_scenarios(forgetful, plan(small))
+
+    violation = found.results["MKW-EVERY"].violation
+    assert violation is not None
+    assert violation.scenario == "small"
+
+
+def test_a_child_lost_while_shrinking_loses_nothing(tmp_path: Path) -> None:
+    """The violation stays as it was found."""
+    mark = tmp_path / "found"
+
+    def boot(setup: Setup) -> object:
+        if mark.exists():
+            os._exit(5)
+        return but(boot_good(setup), "page_mkwrite_count", count)
+
+    def count(_: object, **__: object) -> int:
+        return 0
+
+    found_in = scenario("found", Store(), Load(), rules=("MKW-EVERY",))
+    given = plan(found_in, on_progress=lambda _: mark.touch())
+
+    found = run_scenarios(boot, given)
+
+    violation = found.results["MKW-EVERY"].violation
+    assert found.results["MKW-EVERY"].verdict is Verdict.VIOLATED
+    assert violation is not None
+    assert len(violation.program.operations) == 2
+
+
+def test_a_boot_that_fails_now_and_then_is_a_crash() -> None:
+    """Of the scenario for which it failed."""
+    setups = []
+
+    def boot(setup: Setup) -> object:
+        setups.append(setup)
+        if len(setups) == 2:
+            raise OSError("no memory")
+        return boot_good(setup)
+
+    found = run_scenarios(boot, plan(PINS, STORES))
+
+    assert found.results["CNT-BAL"].verdict is Verdict.HELD
+    assert found.results["MKW-EVERY"].reason == "boot fails: OSError: no memory"
+
+
+def test_a_search_that_cannot_boot_is_a_crash(tmp_path: Path) -> None:
+    """It worked when it was looked at, and never again."""
+    mark = tmp_path / "looked"
+
+    def boot(setup: Setup) -> object:
+        if mark.exists():
+            raise OSError("no memory")
+        mark.touch()
+        return boot_good(setup)
+
+    found = run_search(boot, plan(budget=Budget(2, 5)))
+
+    assert {r.verdict for r in found.results.values()} == {Verdict.CRASHED}
+    assert "no memory" in str(found.results["MKW-EVERY"].reason)
+
+
+def test_a_search_is_repeatable() -> None:
+    """The same seed draws the same programs."""
+
+    def drawn(seed: int) -> dict[str, int]:
+        found = run_search(boot_good, plan(budget=Budget(3, 10), seed=seed))
+        return {name: row.drawn for name, row in found.table.rows.items()}
+
+    assert drawn(1) == drawn(1)
+
+
+def test_a_search_by_the_clock_draws_lots() -> None:
+    """No time, no program; a little time, at least one lot."""
+    none = run_search(boot_good, plan(seconds=0.0))
+    times = iter([0.0, 0.5, 2.0])
+
+    class Clock:
+        monotonic = staticmethod(lambda: next(times))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "time", Clock)
+        rounds = list(work._rounds(plan(seconds=1.0, seed=3)))
+
+    assert none.programs == 0
+    assert rounds == [(Budget(work.LOT_PROGRAMS, 40), 3 * work.SEEDS_APART)]
+
+
+def test_a_failure_of_the_suite_is_no_verdict_on_the_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every rule is *errored*, with the traceback."""
+    monkeypatch.setattr(work, "judge", lambda *_: 1 / 0)
+
+    found = run_scenarios(boot_good, plan(STORES))
+
+    assert {r.verdict for r in found.results.values()} == {Verdict.ERRORED}
+    assert "ZeroDivisionError" in str(found.results["CNT-BAL"].reason)
+
+
+def test_a_factory_is_told_that_it_was_the_last_one(tmp_path: Path) -> None:
+    """In each child, after the last stack was closed."""
+
+    class Factory:
+        def __call__(self, setup: Setup) -> object:
+            return boot_good(setup)
+
+        def close(self) -> None:
+            with (tmp_path / "closed").open("a") as file:
+                file.write("x")
+
+    run_scenarios(Factory(), plan(STORES))
+
+    assert (tmp_path / "closed").read_text() == "xx"
+
+
+# --- no stack -------------------------------------------------------------------------
+
+
+def _raise(_: Setup) -> object:
+    raise OSError("no disk")
+
+
+def _hang(_: Setup) -> object:
+    time.sleep(60)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("boot", "reason"),
+    [
+        (_raise, "OSError: no disk"),
+        (lambda _: None, "it returned a NoneType, which has no method of a stack*"),
+        (lambda _: os._exit(1), "its process ended with exit status 1"),
+        (_hang, "it did not return within 0.1 s"),
+    ],
+)
+def test_no_stack_is_said_before_anything_runs(boot: Boot, reason: str) -> None:
+    """With what happened instead."""
+    with pytest.raises(ImplementationError) as error:
+        look_at(boot, plan(stall_seconds=0.1))
+
+    assert str(error.value).startswith(reason.rstrip("*"))
+
+
+def test_without_a_stack_every_rule_is_crashed() -> None:
+    """For what boots only when its turn comes."""
+    found = without_stack("stateful", plan(), "it is gone")
+
+    assert {r.verdict for r in found.results.values()} == {Verdict.CRASHED}
+    assert found.results["CNT-BAL"].reason == "boot fails: it is gone"
+    assert found.capabilities is None
+
+
+# --- in the child ---------------------------------------------------------------------
+
+
+def test_what_an_implementation_says_is_cut_and_cleaned() -> None:
+    """It may be endless, or no text at all."""
+    assert work._short("plain\ttext\n") == "plain\ttext\n"
+    assert work._short("\ud800\0\x1b[2J") == "\\ud800\\x00\\x1b[2J"
+    assert work._short("x" * 10**6).endswith("... (1000000 characters)")
+
+
+def test_a_violation_that_does_not_repeat_says_so() -> None:
+    """The program is the one with which it was seen."""
+    known = Violation("it was lost", STORES.program, 2, (), "stores")
+    sent: list[object] = []
+
+    last = work._shrunk(boot_good, plan(), BY_ID["MKW-EVERY"], known, sent.append)
+
+    assert last is not None
+    assert last.sentence.startswith("it was lost (did not repeat")
+    assert sent == []
+
+
+def test_a_program_that_does_not_boot_is_not_smaller() -> None:
+    """It shows nothing of the rule."""
+    known = Violation("it was lost", STORES.program, 2, (), "stores")
+    rule = BY_ID["MKW-EVERY"]
+
+    assert work._violation(_raise, plan(), rule, STORES.program, known) is None
+
+
+def test_an_unknown_message_is_a_defect() -> None:
+    """Of ours: parent and child speak the same language."""
+    tally = Tally(RULES, look_at(boot_good, plan()), Promise.DOCUMENT)
+    gathering = session._Gathering(tally, plan())
+
+    with pytest.raises(AssertionError, match="the child sent 'hello'"):
+        gathering._take("hello")
+
+
+def test_shrinking_stops_when_its_time_is_up() -> None:
+    """With the smallest program that it had found by then."""
+    long = Program((Store(), Load(), Fsync(), Load(), Store()))
+    known = Violation("page_mkwrite was not called", long, 0, (), None)
+    sent: list[object] = []
+    given = plan(shrink_seconds=-1.0)
+
+    assert (
+        work._shrunk(forgetful, given, BY_ID["MKW-EVERY"], known, sent.append) is None
+    )
+    assert len(sent) == 1
+
+
+def test_a_judgement_of_a_crash_keeps_its_program() -> None:
+    """The message may be long; what is passed on is not."""
+    lost = Judgement(STORES.program, {}, Crash(0, "x"), None, {})
+
+    assert lost.violated == frozenset()

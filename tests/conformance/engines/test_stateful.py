@@ -1,0 +1,93 @@
+"""The state machine: no operation starves, and it can be made another."""
+
+import pytest
+
+from conformance.engines.execution import run
+from conformance.engines.machine import StackMachine
+from conformance.engines.operations_table import OperationsTable
+from conformance.engines.scenario_run import probe
+from conformance.engines.stateful import (
+    DRAWINGS,
+    GROUPS,
+    Budget,
+    ConformanceMachine,
+    run_stateful,
+)
+from conformance.engines.timeline import timeline
+from conformance.interface import OPERATIONS
+from conformance.oracle.history import History
+from reference_impl import boot
+
+EXECUTED_MIN = 0.01 * 0.6
+"""Of all operations; sixty percent of one in a hundred, as draws are random."""
+SKIPPED_MAX = 0.5
+
+
+def drawn(budget: Budget, seed: int, machine: type[StackMachine]) -> list[History]:
+    """Run the machine on the reference and return what happened."""
+    histories: list[History] = []
+    run_stateful(boot, probe(boot), histories.append, budget, seed, machine)
+    return histories
+
+
+def test_every_operation_can_be_drawn() -> None:
+    """Each has a way to be drawn, and a group to be drawn in."""
+    grouped = {name for group in GROUPS for name in group}
+
+    assert set(DRAWINGS) == set(OPERATIONS) == grouped
+
+
+@pytest.mark.slow
+def test_no_operation_starves() -> None:
+    """Whatever the reference offers is executed often enough, and seldom skipped."""
+    table = OperationsTable()
+    for history in drawn(Budget(300, 50), 1, ConformanceMachine):
+        table.add(history.calls[: history.drawn])
+
+    executed = sum(row.executed for row in table.rows.values())
+    share = {
+        name: table.rows[name].executed / executed if name in table.rows else 0.0
+        for name in probe(boot).parameters
+    }
+    assert {name for name, part in share.items() if part < EXECUTED_MIN} == set()
+    assert all(row.skipped <= SKIPPED_MAX * row.drawn for row in table.rows.values())
+
+
+def test_the_same_seed_draws_the_same_programs() -> None:
+    """A run can be repeated."""
+    budget = Budget(5, 20)
+
+    first = drawn(budget, 7, ConformanceMachine)
+    second = drawn(budget, 7, ConformanceMachine)
+    other = drawn(budget, 8, ConformanceMachine)
+
+    assert [h.program for h in first] == [h.program for h in second]
+    assert [h.program for h in first] != [h.program for h in other]
+
+
+class _NoStore(ConformanceMachine):
+    """Leaves an operation out, as a user might."""
+
+    def wants(self, name: str) -> bool:
+        return name != "store" and super().wants(name)
+
+
+def test_a_subclass_leaves_operations_out() -> None:
+    """The machine is there to be subclassed."""
+    names = {
+        call.operation.name
+        for history in drawn(Budget(15, 30), 0, _NoStore)
+        for call in history.calls
+    }
+
+    assert "load" in names
+    assert "store" not in names
+
+
+@pytest.mark.slow
+def test_drawn_programs_run_again_as_stored() -> None:
+    """A program that was drawn step by step is a program like any other."""
+    for history in drawn(Budget(30, 40), 3, ConformanceMachine):
+        again = run(boot, history.program)
+
+        assert timeline(again) == timeline(history)

@@ -1,0 +1,146 @@
+"""From judgements to one verdict for each rule."""
+
+import attrs
+import pytest
+
+from conformance.engines.capabilities import Capabilities, capabilities_of
+from conformance.engines.judge import Judgement, RuleOutcome
+from conformance.engines.tally import Tally, Violation, violation_record
+from conformance.interface import Fsync, Geometry, Load, Setup, Store
+from conformance.oracle.history import Crash
+from conformance.program import Program, from_json
+from conformance.rules.catalogue import BY_ID
+from conformance.rules.rule import Finding
+from conformance.verdicts import Verdict
+from tests.second_stack import boot
+
+RULE = BY_ID["MKW-EVERY"]
+UNSEEN_RULE = BY_ID["DRT-FLUSH"]
+"""The second stack has no volatile cache."""
+
+
+@pytest.fixture
+def capabilities() -> Capabilities:
+    """What the second stack offers."""
+    return capabilities_of(boot(Setup()), Geometry())
+
+
+@pytest.fixture
+def tally(capabilities: Capabilities) -> Tally:
+    """A tally of two rules."""
+    return Tally([RULE, UNSEEN_RULE], capabilities)
+
+
+def judgement(
+    *sentences: str,
+    premises: int = 1,
+    operations: int = 1,
+    error: str | None = None,
+    crash: Crash | None = None,
+    inconclusive: str | None = None,
+) -> Judgement:
+    """Return what was found in a program."""
+    findings = tuple(Finding(sentence, 0) for sentence in sentences)
+    program = Program((Load(),) * operations)
+    outcome = RuleOutcome(premises, findings, 0.5, error)
+    return Judgement(program, {RULE.id: outcome}, crash, inconclusive, {})
+
+
+def verdict(tally: Tally) -> Verdict:
+    """Return the verdict on the first rule."""
+    return tally.results()[RULE.id].verdict
+
+
+def test_held_means_that_the_premise_came_up(tally: Tally) -> None:
+    """Sums over programs."""
+    tally.add(judgement(premises=2))
+    tally.add(judgement(premises=0))
+
+    result = tally.results()[RULE.id]
+    assert result.verdict is Verdict.HELD
+    assert (result.premises, result.programs, result.seconds) == (2, 2, 1.0)
+
+
+def test_no_premise_is_no_verdict(tally: Tally) -> None:
+    """The reason may be a scenario that could not be run."""
+    tally.add(judgement(premises=0))
+    assert tally.results()[RULE.id].reason == "its premise never came up"
+
+    tally.skipped[RULE.id] = "scenario x needs operation y"
+    assert verdict(tally) is Verdict.NOT_EXERCISED
+    assert tally.results()[RULE.id].reason == "scenario x needs operation y"
+
+
+def test_what_the_stack_lacks_is_not_observable(tally: Tally) -> None:
+    """It is said what."""
+    result = tally.results()[UNSEEN_RULE.id]
+
+    assert result.verdict is Verdict.NOT_OBSERVABLE
+    assert result.reason == "feature volatile_cache"
+
+
+def test_what_no_history_shows_is_not_observable(tally: Tally) -> None:
+    """A stack may offer an observation and tell nothing by it."""
+    tally.add(attrs.evolve(judgement(), outcomes={}, unseen={RULE.id: "view is_dirty"}))
+
+    assert verdict(tally) is Verdict.NOT_OBSERVABLE
+    assert tally.results()[RULE.id].reason == "view is_dirty"
+
+
+def test_the_heaviest_word_wins(tally: Tally) -> None:
+    """A bound, a crash, a violation, a failure of ours: each beats the one before."""
+    tally.add(judgement())
+    steps = [
+        (judgement(inconclusive="too long"), Verdict.INCONCLUSIVE),
+        (judgement(crash=Crash(0, "it broke")), Verdict.CRASHED),
+        (judgement("it was lost"), Verdict.VIOLATED),
+        (judgement(error="KeyError: 3"), Verdict.ERRORED),
+    ]
+    seen = []
+    for found, _ in steps:
+        tally.add(found)
+        seen.append(verdict(tally))
+
+    assert seen == [word for _, word in steps]
+
+
+def test_a_crash_concerns_the_rules_that_it_is_said_to(tally: Tally) -> None:
+    """A scenario's crash says nothing about rules that it is not written for."""
+    tally.add(judgement())
+    tally.add(judgement(crash=Crash(0, "it broke")), "other", ["STB-CPU"])
+
+    assert verdict(tally) is Verdict.HELD
+
+
+def test_the_smallest_program_is_kept(tally: Tally) -> None:
+    """Among those drawn; a scenario is preferred to them."""
+    tally.add(judgement("long", operations=5))
+    tally.add(judgement("short", operations=2))
+    tally.add(judgement("longer", operations=3))
+    assert tally.violations()[RULE.id].sentence == "short"
+
+    tally.replace(RULE.id, attrs.evolve(tally.violations()[RULE.id], scenario="s"))
+    tally.add(judgement("shorter", operations=1))
+    assert tally.violations()[RULE.id].sentence == "short"
+
+
+def test_an_untested_rule_stays_untested(capabilities: Capabilities) -> None:
+    """It is listed, with its reason, whatever happens."""
+    rule = attrs.evolve(RULE, untested="needs hardware")
+    tally = Tally([rule], capabilities)
+    tally.failed("a traceback")
+
+    result = tally.results()[RULE.id]
+    assert (result.verdict, result.reason) == (Verdict.UNTESTED, "needs hardware")
+
+
+def test_equal_programs_have_equal_ids() -> None:
+    """The id is that of the program, not of what was seen."""
+    one = Violation("a", Program((Store(), Fsync())), 1, ())
+    same = Violation("b", Program((Store(), Fsync())), None, ("x",), "scenario")
+    other = Violation("a", Program((Store(value=2), Fsync())), 1, ())
+
+    assert one.id == same.id != other.id
+    record = violation_record(same)
+    assert from_json(record["program"]) == one.program
+    assert record["timeline"] == ["x"]

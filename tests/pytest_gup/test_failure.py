@@ -1,0 +1,36 @@
+"""The text of a failing node."""
+
+import attrs
+
+from conformance.interface import Load
+from conformance.program import Program
+from conformance.rules.catalogue import BY_ID
+from pytest_gup import failure
+from tests.pytest_gup.verdicts import VIOLATION
+
+RULE = BY_ID["REF-FREE"]
+
+
+def test_what_is_not_known_is_not_printed() -> None:
+    """A drawn program has no scenario; some violations show at no single call."""
+    drawn = attrs.evolve(
+        VIOLATION, scenario=None, call=None, program=Program((Load(),))
+    )
+
+    text = failure.violated(RULE, drawn)
+
+    assert "scenario" not in text
+    assert "it shows at" not in text
+    assert text.startswith("REF-FREE: page 0 was lost\n")
+    assert ", 1 operation\n" in text
+
+
+def test_the_program_can_be_run() -> None:
+    """What is printed between the imports and the timeline is Python."""
+    lines = failure.violated(RULE, VIOLATION).splitlines()
+    first = lines.index("from conformance.interface import *")
+    names: dict[str, object] = {}
+
+    exec("\n".join(lines[first : lines.index(")") + 1]), names)  # noqa: S102 - a user would
+
+    assert names["program"] == VIOLATION.program
