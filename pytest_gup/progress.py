@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -19,12 +20,16 @@ class Progress:
 
     config: pytest.Config
     name: str
-    _last: float = attrs.field(factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
     _is_shown: bool = False
+    _last: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._last = self.clock()
 
     def __call__(self, words: str) -> None:
         """Show a few words."""
-        now = time.monotonic()
+        now = self.clock()
         if now - self._last < BETWEEN_SECONDS:
             return
         self._last = now

@@ -96,7 +96,9 @@ class Invocation:
         try:
             return self._advance()
         except (KernelError, Signal) as refusal:
-            self._finish(None, refusal)
+            # The traceback holds the whole stack, and the history keeps the refusal.
+            refusal.__context__ = None
+            self._finish(None, refusal.with_traceback(None))
             return True
 
     def _advance(self) -> bool:

@@ -12,8 +12,8 @@ Interface:
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
-from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -50,16 +50,13 @@ class Spell:
         return any(isinstance(call.operation, kinds) for call in self.calls)
 
 
-_CACHE: "WeakKeyDictionary[History, list[Spell]]" = WeakKeyDictionary()
-"""Every rule on counters asks for the spells of the same history."""
-
-
+@lru_cache(maxsize=4)
 def spells(history: History) -> list[Spell]:
-    """Return the times between successive samples at rest in which calls were asked."""
-    found = _CACHE.get(history)
-    if found is None:
-        found = _CACHE[history] = list(_spells(history))
-    return found
+    """Return the times between successive samples at rest in which calls were asked.
+
+    Remembered, as every rule on counters asks for those of the same history.
+    """
+    return list(_spells(history))
 
 
 def _spells(history: History) -> Iterator[Spell]:

@@ -1,5 +1,7 @@
 """Every mutant, chapter by chapter."""
 
+import attrs
+
 from reference_impl.mutants import (
     bounce,
     counters,
@@ -11,9 +13,10 @@ from reference_impl.mutants import (
     references,
     writeback,
 )
+from reference_impl.mutants.consequences import CONSEQUENCES
 from reference_impl.mutants.mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = (
+_CHAPTERS: tuple[Mutant, ...] = (
     *mkwrite.MUTANTS,
     *gup_writeback.MUTANTS,
     *writeback.MUTANTS,
@@ -23,6 +26,11 @@ MUTANTS: tuple[Mutant, ...] = (
     *counters.MUTANTS,
     *longterm.MUTANTS,
     *liveness.MUTANTS,
+)
+
+MUTANTS: tuple[Mutant, ...] = tuple(
+    attrs.evolve(mutant, also=CONSEQUENCES.get(mutant.name, ()))
+    for mutant in _CHAPTERS
 )
 
 BY_NAME: dict[str, Mutant] = {mutant.name: mutant for mutant in MUTANTS}

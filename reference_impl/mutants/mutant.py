@@ -17,9 +17,13 @@ class Mutant:
     name: str
     """`chapter.what_it_does`, as in `--gup-impl=mutant:NAME`."""
     violates: tuple[str, ...]
-    """Ids of all rules that it violates; the first is the one it was made for."""
+    """Ids of all rules that it violates in the scenarios, no more and no less; the
+    first is the one it was made for."""
     boot: Boot
     lie: str
     """What it does wrong, in a sentence."""
     origin: str = ""
     """The historical bug or the defect of the 2019 series, where there is one."""
+    also: tuple[str, ...] = ()
+    """Ids of rules that what it does can lead to violate, in programs that no scenario
+    has: data that is lost is missed by whoever looks for it."""

@@ -73,7 +73,7 @@ def test_the_fixture(quick: Run, project: Path, folder: str) -> None:
     (where / "conftest.py").write_text(FIXTURE)
     (where / "test_more.py").write_text("def test_more(gup_boot): pass\n")
 
-    result = quick("--gup-impl=fixture", "test_mine.py", folder)
+    result = quick("--gup-impl=fixture", "test_mine.py", f"{folder}/test_more.py")
 
     result.assert_outcomes(passed=3, skipped=1)
 

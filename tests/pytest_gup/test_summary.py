@@ -1,6 +1,7 @@
 """What is printed at the end, and while an engine runs."""
 
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,27 +138,31 @@ class Plugins:
         return self.plugins.get(name)
 
 
-def test_progress_is_a_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_a_line_that_goes_away() -> None:
     """It is rewritten now and then, and removed at the end."""
-    now = [10.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
     terminal = Terminal(isatty=True)
-    shown: Any = Progress(Plugins(terminalreporter=terminal), "good stateful")  # type: ignore[arg-type]  # made up
+    shown = shown_on(terminal)
 
     for programs in range(1, 5):
         shown(f"{programs} programs")
-        now[0] += 0.15
     shown.end()
 
-    assert terminal.written.getvalue() == ("\n\rgood stateful: 3 programs\r\r")
+    assert terminal.written.getvalue() == ("\n\rgood: 2 programs\rgood: 4 programs\r\r")
+
+
+def shown_on(terminal: Terminal | None) -> Progress:
+    """Return a progress whose clock goes on whenever it is looked at."""
+    config: Any = Plugins(terminalreporter=terminal)
+    return Progress(config, "good", itertools.count(0.0, 0.15).__next__)
 
 
 @pytest.mark.parametrize("terminal", [Terminal(isatty=False), None])
 def test_progress_is_for_people(terminal: Terminal | None) -> None:
     """A file gets none of it, and neither does a worker of xdist."""
-    shown = Progress(Plugins(terminalreporter=terminal), "good", last=0.0)  # type: ignore[arg-type]  # made up
+    shown = shown_on(terminal)
 
-    shown("1 programs")
+    for programs in range(1, 5):
+        shown(f"{programs} programs")
     shown.end()
 
     assert terminal is None or not terminal.written.getvalue()
@@ -167,6 +172,6 @@ def test_progress_that_never_came_is_not_removed() -> None:
     """An engine that was over at once leaves no trace."""
     terminal = Terminal(isatty=True)
 
-    Progress(Plugins(terminalreporter=terminal), "good").end()  # type: ignore[arg-type]  # made up
+    shown_on(terminal).end()
 
     assert not terminal.written.getvalue()

@@ -14,7 +14,7 @@ import attrs
 from conformance.interface import PageView, VmStat
 from pytest_gup.adapters.linux.bench import Bench
 
-LOCKED, UPTODATE, DIRTY, WRITEBACK = 0, 3, 4, 8
+LOCKED, UP_TO_DATE, DIRTY, WRITEBACK = 0, 3, 4, 8
 HEAD, TAIL = 15, 16
 PRIVATE = 35
 """Bits of /proc/kpageflags (include/uapi/linux/kernel-page-flags.h)."""
@@ -65,7 +65,7 @@ class Observing:
             is_dirty=_has(flags, DIRTY),
             is_under_writeback=_has(flags, WRITEBACK),
             is_locked=_has(flags, LOCKED),
-            is_uptodate=_has(flags, UPTODATE),
+            is_uptodate=_has(flags, UP_TO_DATE),
             has_buffers=_has(flags, PRIVATE) if has_buffers else None,
             frame=frame,
         )
