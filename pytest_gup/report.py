@@ -26,8 +26,8 @@ WEIGHT = {
     for weight, verdict in enumerate(
         (
             Verdict.UNTESTED,
-            Verdict.NOT_OBSERVABLE,
             Verdict.NOT_EXERCISED,
+            Verdict.NOT_OBSERVABLE,
             Verdict.HELD,
             Verdict.INCONCLUSIVE,
             Verdict.CRASHED,
