@@ -29,8 +29,7 @@ _CHAPTERS: tuple[Mutant, ...] = (
 )
 
 MUTANTS: tuple[Mutant, ...] = tuple(
-    attrs.evolve(mutant, also=CONSEQUENCES.get(mutant.name, ()))
-    for mutant in _CHAPTERS
+    attrs.evolve(mutant, also=CONSEQUENCES.get(mutant.name, ())) for mutant in _CHAPTERS
 )
 
 BY_NAME: dict[str, Mutant] = {mutant.name: mutant for mutant in MUTANTS}

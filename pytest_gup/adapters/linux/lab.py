@@ -31,7 +31,7 @@ THREADS = 24
 """Threads of a process: each outstanding pin and each blocked call takes one."""
 SOURCE = Path(__file__).resolve().parents[3]
 START = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep);"
     "from pytest_gup.adapters.linux.keeper import main; main(int(sys.argv[2]))"
 )
 
@@ -58,7 +58,8 @@ class Lab:
             OSError: something that is needed is missing.
         """
         here, there = wire.pair()
-        command = [sys.executable, "-c", START, str(SOURCE), str(there.fileno())]
+        path = os.pathsep.join([str(SOURCE), *sys.path])
+        command = [sys.executable, "-c", START, path, str(there.fileno())]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             command,
             pass_fds=[there.fileno(), *_witness[1:]],
