@@ -7,11 +7,11 @@ Interface:
 
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 
 from conformance.engines.timeline import timeline
+from conformance.interface import PageView, VmStat
 from conformance.oracle.admissible import Oracle
 from conformance.oracle.history import Crash, History
 from conformance.program import Program
@@ -93,21 +93,25 @@ def _apply(rule: Rule, case: Case) -> RuleOutcome:
     return RuleOutcome(case.premises, findings, time.perf_counter() - begin, error)
 
 
+VIEW_FIELDS = tuple(field.name for field in attrs.fields(PageView))
+COUNTER_FIELDS = tuple(field.name for field in attrs.fields(VmStat))
+
+
 def _shown(history: History) -> frozenset[str]:
     """Return the names of the view fields and counters that the stack tells."""
-    shown: set[str] = set()
+    views, counters = set(VIEW_FIELDS), set(COUNTER_FIELDS)
     for sample in history.samples:
         for view in (*sample.pages.values(), *sample.pins.values()):
-            shown.update(_told("view", view))
-        shown.update(_told("counter", sample.vmstat))
-    return frozenset(shown)
+            views.difference_update(_told(view, views))
+        counters.difference_update(_told(sample.vmstat, counters))
+    told = [f"view {name}" for name in VIEW_FIELDS if name not in views]
+    return frozenset(
+        [*told, *(f"counter {name}" for name in COUNTER_FIELDS if name not in counters)]
+    )
 
 
-def _told(kind: str, value: Any) -> Iterable[str]:  # noqa: ANN401 - any attrs value
-    names = type(value).__slots__
-    return [
-        f"{kind} {name}" for name in names if getattr(value, name, None) is not None
-    ]
+def _told(shown: object, wanted: Iterable[str]) -> list[str]:
+    return [name for name in wanted if getattr(shown, name) is not None]
 
 
 def _lacking(rule: Rule, history: History, shown: frozenset[str]) -> str | None:
