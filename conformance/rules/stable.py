@@ -32,7 +32,7 @@ from conformance.interface.events import (
     PteChanged,
     WritebackEnded,
 )
-from conformance.oracle.history import Call
+from conformance.oracle.history import Call, Sample
 from conformance.rules.blame import PROTECTING, had_device
 from conformance.rules.evidence import lost_in_memory, lost_on_disk
 from conformance.rules.losses import Loss
@@ -109,7 +109,8 @@ def _store_got_through(case: Case, call: Call) -> Iterator[Finding]:
         return
     if case.oracle.pins_outstanding(*name, call.asked)[1]:
         return  # A copy may be on its way: then nothing depends on the page.
-    if not is_same_writeback(case, name, before, after):
+    waits = call.ended > after.moment and _is_under_writeback(before, name)
+    if not waits and not is_same_writeback(case, name, before, after):
         return
     case.premise()
     if call.succeeded and call.ended < after.moment:
@@ -118,6 +119,12 @@ def _store_got_through(case: Case, call: Call) -> Iterator[Finding]:
             f"page {name[1]} of file {name[0]} was under writeback before and after "
             f"{call.operation.name} answered (should wait until it is written)",
         )
+
+
+def _is_under_writeback(sample: Sample, name: tuple[int, int]) -> bool:
+    """Tell whether a page was claimed to be under writeback."""
+    view = sample.pages.get(name)
+    return view is not None and view.is_under_writeback is True
 
 
 @rule(

@@ -5,5 +5,39 @@ may meet it in another situation: data that it loses is then missed by the rule 
 looks there. Each entry was seen, and is a true violation, not a false alarm.
 """
 
-CONSEQUENCES: dict[str, tuple[str, ...]] = {}
+CONSEQUENCES: dict[str, tuple[str, ...]] = {
+    "bounce.skips_pinned_pages": ("WB-SINGLE",),
+    "cleaning.forgets_after_truncate": ("STB-CAPTURE-ONCE",),
+    "cleaning.unlocks_in_between": ("STB-CAPTURE-ONCE",),
+    "counters.references_count": ("REF-PARTIAL",),
+    "dirty.cleans_at_the_put": ("WB-WALK",),
+    "dirty.leaves_it_to_a_worker": ("WB-LOCK",),
+    "dirty.never_flushes": (
+        "MKW-RANGE",
+        "STB-CPU",
+        "STB-PINNED",
+        "WB-ERROR",
+    ),
+    "dirty.puts_a_direct_read_at_submit": ("MKW-NOTRACK",),
+    "gup_fast.goes_on_after_a_backoff": (
+        "DRT-SKIP-IF-DIRTY",
+        "MKW-NOTRACK",
+    ),
+    "mkwrite.leaves_the_pte_writable": (
+        "MKW-EVERY",
+        "WB-PTEDIRTY",
+    ),
+    "mkwrite.loads_map_writable": ("WB-PTEDIRTY",),
+    "mkwrite.maps_despite_refusal": (
+        "MKW-DEVICE",
+        "MKW-RESERVE",
+    ),
+    "mkwrite.maps_devices_despite_refusal": ("MKW-DEVICE",),
+    "mkwrite.misses_every_fourth": ("MKW-DEVICE",),
+    "mkwrite.reclaims_tmpfs": ("WB-PTEDIRTY",),
+    "writeback.swallows_errors": (
+        "DRT-FLUSH",
+        "WB-UPTODATE",
+    ),
+}
 """By name of the mutant: ids of rules."""
