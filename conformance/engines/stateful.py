@@ -474,8 +474,16 @@ DEVICE_WORK = (
     *("get_user_pages", "get_user_pages_fast", "device_write", "device_write"),
     *("set_page_dirty_lock", "device_complete", "put_user_page", "put_user_pages"),
     *("put_user_pages_dirty", "put_user_pages_dirty_lock", "put_page", "put_page"),
+    *("put_page", "put_page", "device_complete"),
     *("set_page_dirty_lock", "device_complete", "device_abort", "device_read"),
-    *("put_user_pages_dirty", "put_user_pages_dirty_lock"),
+    *(
+        "set_page_dirty_lock",
+        "set_page_dirty_lock",
+        "put_user_pages_dirty",
+        "put_user_pages_dirty",
+        "put_user_pages_dirty_lock",
+    ),
+    *("put_user_pages_dirty_lock", "put_user_pages_dirty_lock"),
 )
 DRIVER_WORK = (
     *(
@@ -493,25 +501,14 @@ MEMORY_WORK = (
 )
 FILE_WORK = (
     *("create", "create", "write", "read", "truncate", "punch_hole", "unlink"),
-    *("unlink", "unlink", "unlink", "evict", "evict", "reclaim", "umount", "umount"),
+    *("unlink", "unlink", "unlink", "unlink", "evict", "reclaim", "umount", "umount"),
     *("mount", "mount", "mount", "mount"),
 )
 DISK_WORK = (
-    *(
-        "hold",
-        "hold",
-        "release",
-        "release",
-        "release",
-        "fill_disk",
-        "freeze",
-        "thaw",
-        "thaw",
-        "thaw",
-        "fill_disk",
-    ),
-    *("free_disk", "free_disk", "free_disk", "fail_next", "flush_disk", "flush_disk"),
-    *("power_cut", "store", "fsync"),
+    *("hold", "hold", "release", "release", "release", "fill_disk", "freeze"),
+    *("freeze", "thaw", "thaw", "thaw", "thaw", "thaw", "fill_disk"),
+    *("free_disk", "free_disk", "free_disk", "free_disk", "fail_next", "flush_disk"),
+    *("flush_disk", "flush_disk", "flush_disk", "power_cut", "store", "fsync"),
 )
 GROUPS = (
     *(DEVICE_WORK, DEVICE_WORK, DEVICE_WORK, DRIVER_WORK, MEMORY_WORK, MEMORY_WORK),
