@@ -1,7 +1,5 @@
 """Scenarios of stable content and bounce pages."""
 
-from collections.abc import Iterable
-
 from conformance.interface import (
     DeviceAbort,
     DeviceComplete,
@@ -18,21 +16,19 @@ from conformance.interface import (
     Load,
     Mount,
     Munmap,
-    Operation,
     PowerCut,
     PutUserPagesDirtyLock,
     Read,
     Reclaim,
     Release,
-    Setup,
     Store,
     Sync,
     Truncate,
     Umount,
     Writeback,
 )
-from conformance.program import Preempt, Program
-from conformance.scenarios.scenario import Scenario
+from conformance.program import Program
+from conformance.scenarios.scenario import Scenario, program
 from conformance.scenarios.stable import STABLE
 
 _BEFORE, _AFTER = HoldPoint.BEFORE_CAPTURE, HoldPoint.AFTER_CAPTURE
@@ -41,19 +37,11 @@ _STABLE = frozenset({Feature.STABLE_WRITES})
 _NEW_BLOCKS = frozenset({Feature.COPY_ON_WRITE})
 
 
-def _program(
-    *operations: Operation,
-    features: Iterable[Feature] = (),
-    schedule: tuple[Preempt, ...] = (),
-) -> Program:
-    return Program(operations, Setup(features=frozenset(features)), schedule)
-
-
 _KEEPING = (
     Scenario(
-        "device-completes-after-fsync",
+        "device-completes-after-fsync-and-power-cut",
         ("BNC-KEEPDIRTY", "BNC-FSYNC", "DRT-FSYNC", "DRT-SKIP-IF-DIRTY"),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(),
             Fsync(),
@@ -69,7 +57,7 @@ _KEEPING = (
     Scenario(
         "device-writes-between-syncs",
         ("BNC-KEEPDIRTY", "BNC-FSYNC"),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(pages=2),
             DeviceWrite(word=1, value=2),
@@ -94,7 +82,7 @@ _KEEPING = (
     Scenario(
         "device-writes-after-memory-cleaning",
         ("BNC-KEEPDIRTY",),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(),
             Writeback(),
@@ -111,7 +99,7 @@ _KEEPING = (
     Scenario(
         "second-pin-outlives-the-first",
         ("BNC-KEEPDIRTY", "BNC-FSYNC"),
-        _program(
+        program(
             GetUserPages(pin=0),
             GetUserPages(pin=1),
             Fsync(),
@@ -129,7 +117,7 @@ _KEEPING = (
     Scenario(
         "second-pin-is-put-before-the-power-cut",
         ("BNC-KEEPDIRTY", "BNC-FSYNC", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(pin=0),
             GetUserPages(pin=1),
             Fsync(),
@@ -143,7 +131,7 @@ _KEEPING = (
     Scenario(
         "umount-after-a-device-was-done",
         ("BNC-KEEPDIRTY", "DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(),
             Fsync(),
             DeviceComplete(value=1),
@@ -157,7 +145,7 @@ _KEEPING = (
     Scenario(
         "umount-with-a-second-pin",
         ("BNC-KEEPDIRTY", "DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(pin=0),
             GetUserPages(pin=1),
             Fsync(),
@@ -174,7 +162,7 @@ _KEEPING = (
     Scenario(
         "sync-with-pins-on-two-pages",
         ("BNC-FSYNC", "BNC-COMPLETE"),
-        _program(
+        program(
             Store(page=1, value=1),
             Store(page=2, value=2),
             GetUserPages(page=1, pages=2),
@@ -188,7 +176,7 @@ _KEEPING = (
 
 
 def _written_on_full_disk(features: frozenset[Feature]) -> Program:
-    return _program(
+    return program(
         Store(value=1),
         GetUserPages(),
         Fsync(),
@@ -217,7 +205,7 @@ _SPACE = (
     Scenario(
         "device-writes-again-and-again-on-full-disk",
         ("BNC-RESERVE",),
-        _program(
+        program(
             GetUserPages(page=1, pages=2),
             Fsync(),
             FillDisk(),
@@ -242,7 +230,7 @@ _END = (
     Scenario(
         "device-writes-beyond-the-end",
         ("BNC-EOF",),
-        _program(
+        program(
             Truncate(words=1),
             GetUserPages(pin=0),
             GetUserPages(pin=1),
@@ -263,7 +251,7 @@ _END = (
     Scenario(
         "device-writes-beyond-the-end-before-umount",
         ("BNC-EOF",),
-        _program(
+        program(
             Truncate(words=1),
             GetUserPages(pin=0),
             GetUserPages(pin=1),
@@ -281,7 +269,7 @@ _END = (
     Scenario(
         "device-writes-beyond-the-end-while-pinned",
         ("BNC-EOF",),
-        _program(
+        program(
             Truncate(words=3),
             GetUserPages(page=1, pin=0),
             GetUserPages(page=1, pin=1),
@@ -302,7 +290,7 @@ _ERRORS = (
     Scenario(
         "failed-write-of-a-pinned-page-ends",
         ("BNC-COMPLETE",),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(),
             FailNext(),
@@ -314,7 +302,7 @@ _ERRORS = (
     Scenario(
         "write-of-a-pinned-page-fails",
         ("BNC-ERR", "BNC-COMPLETE"),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(),
             FailNext(),
@@ -331,7 +319,7 @@ _ERRORS = (
     Scenario(
         "writes-of-a-pinned-page-fail-repeatedly",
         ("BNC-ERR", "BNC-COMPLETE"),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(),
             FailNext(),
@@ -349,7 +337,7 @@ _ERRORS = (
     Scenario(
         "write-of-a-pinned-page-fails-on-full-disk",
         ("BNC-ERR",),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(),
             Fsync(),
@@ -368,7 +356,7 @@ _ERRORS = (
     Scenario(
         "second-of-two-pinned-pages-fails",
         ("BNC-ERR", "BNC-COMPLETE"),
-        _program(
+        program(
             Store(page=0, value=1),
             Store(page=1, value=2),
             GetUserPages(pages=2),

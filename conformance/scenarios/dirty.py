@@ -1,7 +1,5 @@
 """Scenarios of dirtying and buffers."""
 
-from collections.abc import Iterable
-
 from conformance.interface import (
     DeviceComplete,
     DeviceWrite,
@@ -14,40 +12,29 @@ from conformance.interface import (
     Mmap,
     Mount,
     Munmap,
-    Operation,
     PowerCut,
     PunchHole,
     PutUserPagesDirtyLock,
     Read,
     Reclaim,
     SetPageDirtyLock,
-    Setup,
     Store,
     Sync,
     Truncate,
     Umount,
     Writeback,
 )
-from conformance.program import Preempt, Program
 from conformance.scenarios.drivers import CALLERS
-from conformance.scenarios.scenario import Scenario
+from conformance.scenarios.scenario import Scenario, program
 
 _VOLATILE = frozenset({Feature.VOLATILE_CACHE})
-
-
-def _program(
-    *operations: Operation,
-    features: Iterable[Feature] = (),
-    schedule: tuple[Preempt, ...] = (),
-) -> Program:
-    return Program(operations, Setup(features=frozenset(features)), schedule)
 
 
 _STACK = (
     Scenario(
         "device-data-survives-eviction",
         ("DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(page=1),
             DeviceComplete(value=1),
             Munmap(),
@@ -63,7 +50,7 @@ _STACK = (
     Scenario(
         "device-data-survives-umount",
         ("MKW-DEVICE", "DRT-SKIP-IF-DIRTY"),
-        _program(
+        program(
             GetUserPages(page=3),
             Sync(),
             DeviceComplete(value=170),
@@ -77,7 +64,7 @@ _STACK = (
     Scenario(
         "device-data-of-dirty-pages-survives",
         ("DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
+        program(
             Store(value=1),
             Store(page=1, value=2),
             GetUserPages(pages=2),
@@ -96,7 +83,7 @@ _STACK = (
     Scenario(
         "device-writes-to-an-orphan",
         ("DRT-ORPHAN", "DRT-ACCT"),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(pages=2),
             Truncate(words=0),
@@ -112,7 +99,7 @@ _STACK = (
     Scenario(
         "device-writes-to-an-orphan-of-a-hole",
         ("DRT-ORPHAN", "DRT-ACCT"),
-        _program(
+        program(
             GetUserPages(page=1),
             Fsync(),
             PunchHole(page=1),
@@ -131,7 +118,7 @@ _STACK = (
     Scenario(
         "reclaim-of-a-pinned-page",
         ("DRT-BUFFERS", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(),
             Reclaim(),
             DeviceComplete(value=1),
@@ -145,7 +132,7 @@ _STACK = (
     Scenario(
         "reclaim-of-pinned-pages-after-fsync",
         ("DRT-BUFFERS",),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(pages=2),
             Fsync(),
@@ -165,7 +152,7 @@ _STACK = (
     Scenario(
         "dirty-pages-come-and-go",
         ("DRT-ACCT",),
-        _program(
+        program(
             Mmap(process=1, mapping=0),
             Store(value=1),
             Store(process=1, value=2),
@@ -186,7 +173,7 @@ _STACK = (
     Scenario(
         "device-data-in-a-volatile-cache",
         ("DRT-FLUSH", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(pages=2),
             DeviceComplete(value=1),
             Fsync(),
@@ -200,7 +187,7 @@ _STACK = (
     Scenario(
         "pinned-page-in-a-volatile-cache",
         ("DRT-FLUSH",),
-        _program(
+        program(
             Store(page=1, value=1),
             GetUserPages(page=1),
             Fsync(),

@@ -1,7 +1,5 @@
 """Scenarios of dirtying: drivers, and who comes in between."""
 
-from collections.abc import Iterable
-
 from conformance.interface import (
     Create,
     DeviceAbort,
@@ -15,36 +13,26 @@ from conformance.interface import (
     GetUserPages,
     Load,
     Munmap,
-    Operation,
     PowerCut,
     PutUserPagesDirty,
     PutUserPagesDirtyLock,
     Read,
     SetPageDirtyLock,
-    Setup,
     Store,
     Truncate,
     Write,
 )
-from conformance.program import Preempt, Program
-from conformance.scenarios.scenario import Scenario
+from conformance.program import Preempt
+from conformance.scenarios.scenario import Scenario, program
 
 _VOLATILE = frozenset({Feature.VOLATILE_CACHE})
-
-
-def _program(
-    *operations: Operation,
-    features: Iterable[Feature] = (),
-    schedule: tuple[Preempt, ...] = (),
-) -> Program:
-    return Program(operations, Setup(features=frozenset(features)), schedule)
 
 
 _DRIVERS = (
     Scenario(
         "driver-fills-pages-that-are-dropped",
         ("DRT-AFTER",),
-        _program(
+        program(
             Load(page=1),
             DeviceTransfer(page=1, value=1),
             Evict(),
@@ -64,7 +52,7 @@ _DRIVERS = (
     Scenario(
         "direct-read-into-pages-that-are-dropped",
         ("DRT-AFTER",),
-        _program(
+        program(
             Create(file=1),
             Write(file=1, value=1),
             Write(file=1, page=1, value=2),
@@ -83,7 +71,7 @@ _DRIVERS = (
     Scenario(
         "pages-are-cleaned-while-a-driver-has-them",
         ("DRT-AFTER",),
-        _program(
+        program(
             DeviceTransfer(value=1),
             Fsync(),
             Fsync(),
@@ -99,7 +87,7 @@ _DRIVERS = (
     Scenario(
         "pages-are-cleaned-after-a-driver-wrote",
         ("DRT-AFTER",),
-        _program(
+        program(
             Store(value=9),
             DeviceTransfer(pages=2, value=1),
             Fsync(),
@@ -117,7 +105,7 @@ _DRIVERS = (
     Scenario(
         "direct-read-buffer-is-cleaned-in-between",
         ("DRT-AFTER",),
-        _program(
+        program(
             Create(file=1),
             Write(file=1, value=1),
             Fsync(file=1),
@@ -135,7 +123,7 @@ _DRIVERS = (
     Scenario(
         "direct-write-leaves-its-buffer-clean",
         ("DRT-READPIN",),
-        _program(
+        program(
             Create(file=1),
             Load(),
             DirectWrite(),
@@ -153,7 +141,7 @@ _LOCKS = (
     Scenario(
         "truncate-beside-a-put-as-dirty",
         ("DRT-LOCK", "DRT-ACCT"),
-        _program(
+        program(
             GetUserPages(pages=2),
             DeviceWrite(page=1, value=1),
             PutUserPagesDirtyLock(),
@@ -168,7 +156,7 @@ _LOCKS = (
     Scenario(
         "truncate-beside-set-page-dirty-lock",
         ("DRT-LOCK", "DRT-ACCT"),
-        _program(
+        program(
             GetUserPages(page=1),
             DeviceWrite(value=1),
             SetPageDirtyLock(),
@@ -183,7 +171,7 @@ _LOCKS = (
     Scenario(
         "truncate-beside-a-transfer",
         ("DRT-LOCK",),
-        _program(
+        program(
             DeviceTransfer(pages=2, value=1),
             Truncate(words=0),
             Truncate(words=8),
@@ -198,7 +186,7 @@ _LOCKS = (
     Scenario(
         "sync-beside-a-put-as-dirty-without-locks",
         ("DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(),
             DeviceWrite(value=1),
             PutUserPagesDirty(),
@@ -214,7 +202,7 @@ _LOCKS = (
     Scenario(
         "sync-after-a-put-as-dirty",
         ("DRT-SKIP-IF-DIRTY",),
-        _program(
+        program(
             GetUserPages(),
             DeviceWrite(value=1),
             PutUserPagesDirtyLock(),
@@ -229,7 +217,7 @@ _LOCKS = (
     Scenario(
         "sync-beside-a-put-as-dirty",
         ("DRT-SKIP-IF-DIRTY", "DRT-FSYNC"),
-        _program(
+        program(
             GetUserPages(pages=2),
             DeviceWrite(value=1),
             DeviceWrite(page=1, value=2),

@@ -12,7 +12,6 @@ from conformance.interface import (
     Load,
     Mmap,
     Munmap,
-    Operation,
     PutUserPage,
     PutUserPages,
     Read,
@@ -21,23 +20,17 @@ from conformance.interface import (
     Truncate,
     Writeback,
 )
-from conformance.program import Program
 from conformance.scenarios.mkwrite_device import DEVICES
 from conformance.scenarios.mkwrite_fault import FAULTS
 from conformance.scenarios.mkwrite_limits import LIMITS, UNTRACKED
 from conformance.scenarios.mkwrite_space import SPACE
-from conformance.scenarios.scenario import Scenario
-
-
-def _program(*operations: Operation) -> Program:
-    return Program(operations)
-
+from conformance.scenarios.scenario import Scenario, program
 
 _ACCESSES = (
     Scenario(
         "store-again-after-fsync",
         ("MKW-EVERY", "MKW-MTIME", "MKW-ORDER"),
-        _program(
+        program(
             Store(value=1),
             Store(word=1, value=2),
             Fsync(),
@@ -56,7 +49,7 @@ _ACCESSES = (
     Scenario(
         "store-after-load",
         ("MKW-EVERY", "MKW-ORDER"),
-        _program(
+        program(
             Load(page=1),
             Store(page=1, value=1),
             Fsync(),
@@ -72,7 +65,7 @@ _ACCESSES = (
     Scenario(
         "store-after-memory-cleaning",
         ("MKW-EVERY", "MKW-ORDER"),
-        _program(
+        program(
             Store(value=1),
             Writeback(),
             Store(value=2),
@@ -90,7 +83,7 @@ _ACCESSES = (
     Scenario(
         "store-through-two-mappings",
         ("MKW-EVERY", "MKW-ORDER"),
-        _program(
+        program(
             Mmap(process=1, mapping=1),
             Store(value=1),
             Store(process=1, mapping=1, word=1, value=2),
@@ -109,7 +102,7 @@ _ACCESSES = (
     Scenario(
         "store-by-a-child-after-fsync",
         ("MKW-EVERY",),
-        _program(
+        program(
             Store(value=1),
             Fork(),
             Fsync(),
@@ -124,7 +117,7 @@ _ACCESSES = (
     Scenario(
         "store-after-truncate",
         ("MKW-EVERY", "MKW-MTIME"),
-        _program(
+        program(
             Store(page=1, value=1),
             Fsync(),
             Truncate(words=2),
@@ -143,7 +136,7 @@ _ACCESSES = (
     Scenario(
         "pin-again-after-fsync",
         ("MKW-EVERY", "MKW-MTIME"),
-        _program(
+        program(
             GetUserPages(),
             DeviceAbort(),
             Fsync(),
@@ -161,7 +154,7 @@ _ACCESSES = (
     Scenario(
         "pin-fast-after-fsync",
         ("MKW-EVERY", "MKW-MTIME"),
-        _program(
+        program(
             Store(page=1, value=9),
             Store(page=2, value=9),
             Fsync(),
@@ -178,7 +171,7 @@ _ACCESSES = (
     Scenario(
         "read-pin-of-a-clean-page",
         ("MKW-RO-GUP",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             GetUserPages(write=False),
@@ -195,7 +188,7 @@ _ACCESSES = (
     Scenario(
         "read-pin-put-in-parts",
         ("MKW-RO-GUP",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Evict(),

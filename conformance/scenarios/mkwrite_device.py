@@ -12,7 +12,6 @@ from conformance.interface import (
     GetUserPagesFast,
     Load,
     Munmap,
-    Operation,
     PowerCut,
     PutUserPagesDirtyLock,
     Read,
@@ -23,19 +22,13 @@ from conformance.interface import (
     Write,
     Writeback,
 )
-from conformance.program import Program
-from conformance.scenarios.scenario import Scenario
-
-
-def _program(*operations: Operation) -> Program:
-    return Program(operations)
-
+from conformance.scenarios.scenario import Scenario, program
 
 DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "device-completes-after-fsync",
         ("MKW-DEVICE",),
-        _program(
+        program(
             GetUserPages(),
             Fsync(),
             DeviceComplete(value=7),
@@ -52,7 +45,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "device-completes-after-store-and-fsync",
         ("MKW-DEVICE",),
-        _program(
+        program(
             Store(value=1),
             GetUserPagesFast(),
             Fsync(),
@@ -68,7 +61,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "device-completes-after-sync",
         ("MKW-DEVICE",),
-        _program(
+        program(
             GetUserPagesFast(pages=2),
             Sync(),
             DeviceComplete(value=7),
@@ -81,7 +74,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "device-completes-after-memory-cleaning",
         ("MKW-DEVICE",),
-        _program(
+        program(
             GetUserPages(),
             Writeback(),
             Evict(),
@@ -97,7 +90,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "device-writes-the-second-page-after-fsync",
         ("MKW-DEVICE",),
-        _program(
+        program(
             GetUserPages(pages=2),
             DeviceWrite(page=0, value=5),
             Fsync(),
@@ -115,7 +108,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "device-writes-a-page-that-was-mapped-for-reading",
         ("MKW-DEVICE", "MKW-EVERY"),
-        _program(
+        program(
             Store(page=1, value=1),
             Fsync(),
             Load(page=1),
@@ -133,7 +126,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "device-writes-twice-around-fsync",
         ("MKW-DEVICE",),
-        _program(
+        program(
             GetUserPages(),
             DeviceWrite(value=5),
             Fsync(),
@@ -150,7 +143,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "one-of-two-pins-is-put-before-fsync",
         ("MKW-DEVICE",),
-        _program(
+        program(
             GetUserPages(),
             GetUserPagesFast(pin=1),
             DeviceComplete(pin=0, value=5),
@@ -166,7 +159,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "drivers-write-after-fsync",
         ("MKW-DEVICE",),
-        _program(
+        program(
             DeviceTransfer(pages=2, value=5),
             Fsync(),
             DeviceTransfer(pages=2, value=6),
@@ -180,7 +173,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "driver-writes-after-truncate",
         ("MKW-DEVICE",),
-        _program(
+        program(
             DeviceTransfer(value=5),
             Truncate(words=0),
             Truncate(words=8),
@@ -193,7 +186,7 @@ DEVICES: tuple[Scenario, ...] = (
     Scenario(
         "direct-read-into-clean-pages",
         ("MKW-DEVICE",),
-        _program(
+        program(
             Create(file=1),
             Write(file=1, value=8),
             Fsync(file=1),

@@ -10,7 +10,6 @@ from conformance.interface import (
     Hold,
     Load,
     Munmap,
-    Operation,
     PowerCut,
     PunchHole,
     Read,
@@ -21,23 +20,17 @@ from conformance.interface import (
     Truncate,
     Write,
 )
-from conformance.program import Preempt, Program
-from conformance.scenarios.scenario import Scenario
+from conformance.program import Preempt
+from conformance.scenarios.scenario import Scenario, program
 
 _STABLE = Setup(features=[Feature.STABLE_WRITES])
-
-
-def _program(
-    *operations: Operation, setup: Setup = Setup(), schedule: tuple[Preempt, ...] = ()
-) -> Program:
-    return Program(operations, setup, schedule)
 
 
 FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "fsync-between-mkwrite-and-pte",
         ("MKW-ORDER", "MKW-EVERY"),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Store(value=2),
@@ -56,7 +49,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "fsync-between-pin-fault-and-pte",
         ("MKW-ORDER",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             GetUserPages(),
@@ -72,7 +65,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "truncate-between-mkwrite-and-pte",
         ("MKW-RETLOCK", "MKW-TRUNC"),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Store(value=2),
@@ -90,7 +83,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "punch-between-mkwrite-and-pte",
         ("MKW-RETLOCK", "MKW-TRUNC"),
-        _program(
+        program(
             Store(page=1, value=1),
             Fsync(),
             GetUserPages(page=1),
@@ -106,7 +99,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "truncate-before-mkwrite",
         ("MKW-TRUNC",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Store(value=2),
@@ -124,7 +117,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "truncate-and-growth-before-mkwrite",
         ("MKW-TRUNC",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Store(value=2),
@@ -141,7 +134,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "truncate-before-mkwrite-of-a-pin",
         ("MKW-TRUNC",),
-        _program(
+        program(
             Store(page=2, value=1),
             Fsync(),
             GetUserPages(page=1, pages=2),
@@ -160,7 +153,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "punch-before-mkwrite",
         ("MKW-TRUNC",),
-        _program(
+        program(
             Create(file=1),
             Store(page=1, value=1),
             Sync(),
@@ -181,7 +174,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "store-to-a-page-that-is-being-punched",
         ("MKW-TRUNC",),
-        _program(
+        program(
             Create(file=1),
             Store(page=1, value=1),
             Store(page=1, word=1, value=4),
@@ -201,7 +194,7 @@ FAULTS: tuple[Scenario, ...] = (
     Scenario(
         "truncate-while-a-store-waits-for-writeback",
         ("MKW-TRUNC",),
-        _program(
+        program(
             Store(value=1),
             Hold(),
             Fsync(),

@@ -14,7 +14,6 @@ from conformance.interface import (
     Load,
     Mmap,
     Munmap,
-    Operation,
     PowerCut,
     Read,
     Reclaim,
@@ -25,21 +24,16 @@ from conformance.interface import (
     Write,
     Writeback,
 )
-from conformance.program import Program
-from conformance.scenarios.scenario import Scenario
+from conformance.scenarios.scenario import Scenario, program
 
 _TMPFS = Setup(features=[Feature.NO_DIRTY_TRACKING])
-
-
-def _program(*operations: Operation, setup: Setup = Setup()) -> Program:
-    return Program(operations, setup)
 
 
 LIMITS: tuple[Scenario, ...] = (
     Scenario(
         "store-beyond-the-end",
         ("MKW-RANGE",),
-        _program(
+        program(
             Truncate(words=3),
             Fsync(),
             Store(page=1, value=4),
@@ -60,7 +54,7 @@ LIMITS: tuple[Scenario, ...] = (
     Scenario(
         "store-beyond-the-end-of-a-clean-page",
         ("MKW-RANGE",),
-        _program(
+        program(
             Store(page=1, value=4),
             Store(page=1, word=1, value=5),
             Fsync(),
@@ -80,7 +74,7 @@ LIMITS: tuple[Scenario, ...] = (
     Scenario(
         "store-beyond-the-end-of-a-growing-file",
         ("MKW-RANGE",),
-        _program(
+        program(
             Truncate(words=3),
             Store(page=1, word=1, value=9),
             Truncate(words=8),
@@ -94,7 +88,7 @@ LIMITS: tuple[Scenario, ...] = (
     Scenario(
         "growth-over-what-was-cut",
         ("MKW-RANGE",),
-        _program(
+        program(
             Store(page=1, value=4),
             Store(page=1, word=1, value=5),
             Fsync(),
@@ -111,7 +105,7 @@ LIMITS: tuple[Scenario, ...] = (
     Scenario(
         "store-to-a-frozen-file",
         ("MKW-FREEZE",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Freeze(),
@@ -127,12 +121,12 @@ LIMITS: tuple[Scenario, ...] = (
     Scenario(
         "store-to-a-hole-of-a-frozen-file",
         ("MKW-FREEZE",),
-        _program(Freeze(), Store(page=2, value=2), PowerCut(), Thaw(), Load(page=2)),
+        program(Freeze(), Store(page=2, value=2), PowerCut(), Thaw(), Load(page=2)),
     ),
     Scenario(
         "pin-in-a-frozen-file",
         ("MKW-FREEZE",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Freeze(),
@@ -148,7 +142,7 @@ LIMITS: tuple[Scenario, ...] = (
     Scenario(
         "pin-fast-in-a-file-frozen-again",
         ("MKW-FREEZE",),
-        _program(
+        program(
             Freeze(),
             Store(page=1, value=1),
             Thaw(),
@@ -166,7 +160,7 @@ UNTRACKED: tuple[Scenario, ...] = (
     Scenario(
         "tmpfs-keeps-its-data",
         ("MKW-NOTRACK",),
-        _program(
+        program(
             Store(value=1),
             Store(page=1, word=1, value=2),
             Evict(),
@@ -184,7 +178,7 @@ UNTRACKED: tuple[Scenario, ...] = (
     Scenario(
         "tmpfs-under-memory-pressure",
         ("MKW-NOTRACK",),
-        _program(
+        program(
             Store(value=1),
             Reclaim(),
             Load(),
@@ -204,7 +198,7 @@ UNTRACKED: tuple[Scenario, ...] = (
     Scenario(
         "tmpfs-device",
         ("MKW-NOTRACK",),
-        _program(
+        program(
             GetUserPages(),
             Fsync(),
             DeviceComplete(value=3),
@@ -222,7 +216,7 @@ UNTRACKED: tuple[Scenario, ...] = (
     Scenario(
         "tmpfs-on-a-full-disk",
         ("MKW-NOTRACK",),
-        _program(
+        program(
             Store(value=1),
             Mmap(),
             FillDisk(),
@@ -238,7 +232,7 @@ UNTRACKED: tuple[Scenario, ...] = (
     Scenario(
         "tmpfs-longterm-pin",
         ("MKW-NOTRACK",),
-        _program(
+        program(
             GetUserPages(longterm=True),
             DeviceComplete(value=4),
             GetUserPagesFast(longterm=True),

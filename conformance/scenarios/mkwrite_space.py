@@ -9,28 +9,22 @@ from conformance.interface import (
     Fsync,
     GetUserPages,
     Load,
-    Operation,
     PowerCut,
     PunchHole,
     Setup,
     Store,
     Truncate,
 )
-from conformance.program import Program
-from conformance.scenarios.scenario import Scenario
+from conformance.scenarios.scenario import Scenario, program
 
 _COW = Setup(features=[Feature.COPY_ON_WRITE])
-
-
-def _program(*operations: Operation, setup: Setup = Setup()) -> Program:
-    return Program(operations, setup)
 
 
 SPACE: tuple[Scenario, ...] = (
     Scenario(
         "store-to-a-hole-on-a-full-disk",
         ("MKW-FAIL",),
-        _program(
+        program(
             FillDisk(),
             Store(value=1),
             Load(),
@@ -46,7 +40,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "pin-of-a-hole-on-a-full-disk",
         ("MKW-FAIL",),
-        _program(
+        program(
             FillDisk(),
             GetUserPages(),
             DeviceComplete(value=1),
@@ -62,7 +56,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "pin-of-a-page-and-a-hole-on-a-full-disk",
         ("MKW-FAIL",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             FillDisk(),
@@ -78,7 +72,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "disk-fills-up-after-a-store",
         ("MKW-RESERVE",),
-        _program(
+        program(
             Store(value=1),
             Store(page=1, value=2),
             FillDisk(),
@@ -91,7 +85,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "disk-fills-up-after-a-pin",
         ("MKW-RESERVE",),
-        _program(
+        program(
             GetUserPages(pages=2),
             FillDisk(),
             Fsync(),
@@ -103,7 +97,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "disk-fills-up-after-the-second-store",
         ("MKW-RESERVE",),
-        _program(
+        program(
             Store(value=1),
             Fsync(),
             Store(value=2),
@@ -118,7 +112,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "disk-fills-up-after-a-device-was-done",
         ("MKW-RESERVE", "MKW-DEVICE"),
-        _program(
+        program(
             GetUserPages(),
             Fsync(),
             DeviceComplete(value=1),
@@ -133,7 +127,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "space-back-after-truncate",
         ("MKW-UNRESERVE",),
-        _program(
+        program(
             Store(value=1),
             Truncate(words=0),
             Fsync(),
@@ -149,7 +143,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "space-back-after-punch",
         ("MKW-UNRESERVE",),
-        _program(
+        program(
             Store(value=1),
             Store(page=2, value=2),
             PunchHole(page=2),
@@ -163,7 +157,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "space-back-after-put",
         ("MKW-UNRESERVE",),
-        _program(
+        program(
             GetUserPages(pages=2),
             Fsync(),
             DeviceComplete(value=1),
@@ -178,7 +172,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "space-back-after-truncate-of-a-pinned-page",
         ("MKW-UNRESERVE",),
-        _program(
+        program(
             GetUserPages(pages=2),
             Fsync(),
             Truncate(words=2),
@@ -191,7 +185,7 @@ SPACE: tuple[Scenario, ...] = (
     Scenario(
         "space-back-after-a-refusal",
         ("MKW-UNRESERVE", "MKW-FAIL"),
-        _program(
+        program(
             FillDisk(),
             GetUserPages(pages=2),
             Store(page=2, value=1),

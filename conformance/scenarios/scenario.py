@@ -10,9 +10,12 @@ without a schedule where holding the disk will do, so that more implementations 
 run it.
 """
 
+from collections.abc import Iterable
+
 import attrs
 
-from conformance.program import Program
+from conformance.interface import Feature, Operation, Setup
+from conformance.program import Preempt, Program
 
 
 @attrs.frozen
@@ -26,3 +29,13 @@ class Scenario:
     program: Program
     story: str = ""
     """What happens, in a sentence or two."""
+
+
+def program(
+    *operations: Operation,
+    features: Iterable[Feature] = (),
+    setup: Setup | None = None,
+    schedule: tuple[Preempt, ...] = (),
+) -> Program:
+    """Return a program; `features` in the tiny geometry, or a whole `setup`."""
+    return Program(operations, setup or Setup(features=features), schedule)

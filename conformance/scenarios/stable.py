@@ -1,7 +1,5 @@
 """Scenarios of stable content: pages that are written to while they are written."""
 
-from collections.abc import Iterable
-
 from conformance.interface import (
     DeviceComplete,
     DeviceWrite,
@@ -14,19 +12,17 @@ from conformance.interface import (
     HoldPoint,
     Load,
     Mmap,
-    Operation,
     PowerCut,
     PutUserPages,
     PutUserPagesDirtyLock,
     Read,
     Release,
-    Setup,
     Store,
     Write,
     Writeback,
 )
 from conformance.program import Preempt, Program
-from conformance.scenarios.scenario import Scenario
+from conformance.scenarios.scenario import Scenario, program
 
 _BEFORE, _AFTER = HoldPoint.BEFORE_CAPTURE, HoldPoint.AFTER_CAPTURE
 _CHECKSUMS = frozenset({Feature.CHECKSUMS})
@@ -34,17 +30,9 @@ _STABLE = frozenset({Feature.STABLE_WRITES})
 _NEW_BLOCKS = frozenset({Feature.COPY_ON_WRITE})
 
 
-def _program(
-    *operations: Operation,
-    features: Iterable[Feature] = (),
-    schedule: tuple[Preempt, ...] = (),
-) -> Program:
-    return Program(operations, Setup(features=frozenset(features)), schedule)
-
-
 def _completed_in_flight(feature: Feature) -> Program:
     """A device finishes while its page is on the way to the disk."""
-    return _program(
+    return program(
         Store(value=1),
         GetUserPages(),
         Hold(at=_BEFORE),
@@ -82,7 +70,7 @@ _PINNED = (
     Scenario(
         "device-writes-second-page-in-flight",
         ("STB-PINNED", "STB-CAPTURE-ONCE", "BNC-KEEPDIRTY"),
-        _program(
+        program(
             Store(page=1, value=1),
             Store(page=2, value=2),
             GetUserPages(page=1, pages=2),
@@ -108,7 +96,7 @@ _PINNED = (
     Scenario(
         "device-writes-in-flight-of-memory-cleaning",
         ("STB-PINNED",),
-        _program(
+        program(
             Store(value=1),
             GetUserPagesFast(),
             Hold(at=_BEFORE),
@@ -126,7 +114,7 @@ _PINNED = (
     Scenario(
         "device-writes-beside-the-copying",
         ("STB-CAPTURE-ONCE", "STB-PINNED"),
-        _program(
+        program(
             Store(value=1),
             GetUserPages(),
             DeviceWrite(value=2),
@@ -145,7 +133,7 @@ _PINNED = (
     Scenario(
         "store-beside-the-write-protecting",
         ("STB-CAPTURE-ONCE",),
-        _program(
+        program(
             Mmap(process=1, mapping=0),
             Store(value=1),
             Store(process=1, word=1, value=2),
@@ -165,7 +153,7 @@ _PINNED = (
 
 
 def _stored_in_flight(at: HoldPoint, features: frozenset[Feature]) -> Program:
-    return _program(
+    return program(
         Store(value=1),
         Hold(at=at),
         Fsync(),
@@ -200,7 +188,7 @@ _CPU = (
     Scenario(
         "store-to-second-page-in-flight-checksums",
         ("STB-CPU",),
-        _program(
+        program(
             Store(page=1, value=1),
             Hold(at=_BEFORE),
             Fsync(),
@@ -214,7 +202,7 @@ _CPU = (
     Scenario(
         "store-through-second-mapping-in-flight",
         ("STB-CPU",),
-        _program(
+        program(
             Mmap(process=1, mapping=0),
             Store(page=1, value=1),
             Store(process=1, page=1, word=1, value=2),
@@ -232,7 +220,7 @@ _CPU = (
     Scenario(
         "write-in-flight-stable-writes",
         ("STB-CPU",),
-        _program(
+        program(
             Write(value=1),
             Hold(at=_AFTER),
             Fsync(),
@@ -246,7 +234,7 @@ _CPU = (
     Scenario(
         "store-in-flight-after-pin",
         ("STB-CPU",),
-        _program(
+        program(
             GetUserPages(),
             DeviceComplete(value=1),
             Fsync(),
