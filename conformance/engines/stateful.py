@@ -474,7 +474,7 @@ DEVICE_WORK = (
     *("get_user_pages", "get_user_pages_fast", "device_write", "device_write"),
     *("set_page_dirty_lock", "device_complete", "put_user_page", "put_user_pages"),
     *("put_user_pages_dirty", "put_user_pages_dirty_lock", "put_page", "put_page"),
-    *("put_page", "put_page", "device_complete"),
+    *("put_page", "put_page", "device_complete", "put_user_pages_dirty"),
     *("set_page_dirty_lock", "device_complete", "device_abort", "device_read"),
     *(
         "set_page_dirty_lock",
@@ -497,7 +497,7 @@ DRIVER_WORK = (
 )
 MEMORY_WORK = (
     *("mmap", "mmap", "munmap", "munmap", "mprotect", "mprotect", "mremap"),
-    *("load", "store", "fork", "exit", "writeback", "fsync"),
+    *("load", "store", "fork", "exit", "exit", "writeback", "fsync"),
 )
 FILE_WORK = (
     *("create", "create", "write", "read", "truncate", "punch_hole", "unlink"),

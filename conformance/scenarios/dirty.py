@@ -49,7 +49,7 @@ _STACK = (
     ),
     Scenario(
         "device-data-survives-umount",
-        ("MKW-DEVICE", "DRT-SKIP-IF-DIRTY"),
+        ("DRT-SKIP-IF-DIRTY",),
         program(
             GetUserPages(page=3),
             Sync(),

@@ -18,8 +18,9 @@ from conformance.interface import OPERATIONS
 from conformance.oracle.history import History
 from reference_impl import boot
 
-EXECUTED_MIN = 0.01
-"""Of all operations that are drawn."""
+EXECUTED_MIN = 0.01 * 0.7
+"""Of all operations that are drawn. One in a hundred is what the groups are weighed
+for; what is drawn also depends on the constants of the modules that are loaded."""
 SEEDS = range(3)
 SKIPPED_MAX = 0.5
 
