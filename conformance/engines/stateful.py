@@ -19,6 +19,7 @@ Interface:
     `on_history` is called with the history of each.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -467,8 +468,9 @@ class _DeviceMachine(StackMachine):
         self.perform(DirectWrite(process, mapping, page, target, file_page))
 
 
-PICKS = st.lists(st.integers(0, 59), min_size=2, max_size=7)
-"""Which operations of a group are done in a row; 0 the first of those that can be."""
+PICKS = st.lists(st.integers(0, 119), min_size=2, max_size=7)
+"""Which operations of a group are done in a row: even, any of those that can be; odd,
+one of those that the program has done least."""
 
 DEVICE_WORK = (
     *("get_user_pages", "get_user_pages_fast", "device_write", "device_write"),
@@ -534,12 +536,20 @@ class ConformanceMachine(
             possible = [name for name in group if self._can_draw(name)]
             if not possible:
                 return
-            drawing = DRAWINGS[pick(possible, which)]
+            if which % 2:
+                possible = self._least_used(possible)
+            drawing = DRAWINGS[pick(possible, which // 2)]
             drawn = {
                 name: data.draw(strategy)
                 for name, strategy in drawing.arguments.items()
             }
             drawing.method(self, **drawn)
+
+    def _least_used(self, names: list[str]) -> list[str]:
+        """Return those that this program has performed least often."""
+        used = Counter(call.operation.name for call in self.running.history.calls)
+        least = min(used[name] for name in names)
+        return [name for name in names if used[name] == least]
 
     def _can_draw(self, name: str) -> bool:
         return self.wants(name) and bool(DRAWINGS[name].can(self))
