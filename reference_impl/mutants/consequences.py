@@ -12,6 +12,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "counters.references_count": ("REF-PARTIAL",),
     "dirty.cleans_at_the_put": ("WB-WALK",),
     "dirty.leaves_it_to_a_worker": ("WB-LOCK",),
+    "dirty.never_dirties": ("BNC-FSYNC",),
     "dirty.never_flushes": (
         "MKW-RANGE",
         "STB-CPU",
