@@ -6,11 +6,17 @@ looks there. Each entry was seen, and is a true violation, not a false alarm.
 """
 
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
-    "bounce.skips_pinned_pages": ("WB-SINGLE",),
+    "bounce.cleans_pinned_pages_it_skips": ("DRT-AFTER",),
+    "bounce.skips_pinned_pages": (
+        "DRT-AFTER",
+        "WB-SINGLE",
+    ),
+    "bounce.writes_a_pinned_page_once": ("DRT-AFTER",),
     "cleaning.forgets_after_truncate": ("STB-CAPTURE-ONCE",),
     "cleaning.unlocks_in_between": ("STB-CAPTURE-ONCE",),
     "counters.references_count": ("REF-PARTIAL",),
     "dirty.cleans_at_the_put": ("WB-WALK",),
+    "dirty.flushes_before_it_waits": ("STB-CPU",),
     "dirty.leaves_it_to_a_worker": ("WB-LOCK",),
     "dirty.never_dirties": ("BNC-FSYNC",),
     "dirty.never_flushes": (
@@ -21,9 +27,14 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     ),
     "dirty.puts_a_direct_read_at_submit": ("MKW-NOTRACK",),
     "gup_fast.goes_on_after_a_backoff": (
+        "DRT-BUFFERS",
+        "DRT-FLUSH",
         "DRT-SKIP-IF-DIRTY",
+        "MKW-DEVICE",
         "MKW-NOTRACK",
     ),
+    "liveness.waits_for_a_good_write": ("LIVE-SYNC",),
+    "mkwrite.knows_pinned_or_not": ("WB-SKIP",),
     "mkwrite.leaves_the_pte_writable": (
         "MKW-EVERY",
         "WB-PTEDIRTY",
