@@ -2,7 +2,12 @@
 
 A mutant names the rules that it violates in the scenarios, exactly. A random program
 may meet it in another situation: data that it loses is then missed by the rule that
-looks there. Each entry was seen, and is a true violation, not a false alarm.
+looks there.
+
+The entries are what random programs found; they were entered as they were seen, and
+not examined one by one. That the stack is faulty is certain; that the rule named is
+the one to blame is not. An entry that looks odd (STB-CPU for a flush that comes too
+early) is a reason to look at `conformance/rules/blame.py`, not a fact to rely on.
 """
 
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
