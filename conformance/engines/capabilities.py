@@ -25,7 +25,9 @@ STANDS_IN = {
 }
 """A stack with only one path of GUP has it called for the other, too."""
 
-HANDLES = frozenset({"process", "file", "mapping", "pin", "child"})
+HANDLES = frozenset(
+    {"process", "file", "mapping", "pin", "child", "clone", "other", "device"}
+)
 """Fields that name something, and are no options: what does not exist is skipped."""
 
 MADE_OF_PARTS = {

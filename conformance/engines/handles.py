@@ -15,7 +15,12 @@ from typing import Any
 import attrs
 
 from conformance.interface import (
+    Attach,
+    ClearRefs,
+    Clone,
     Create,
+    Dedupe,
+    Detach,
     DeviceAbort,
     DeviceComplete,
     DeviceRead,
@@ -23,6 +28,7 @@ from conformance.interface import (
     DeviceWrite,
     DirectRead,
     DirectWrite,
+    Dontneed,
     Evict,
     Exit,
     FillDisk,
@@ -35,12 +41,17 @@ from conformance.interface import (
     GetUserPagesFast,
     Hold,
     Load,
+    Merge,
+    Migrate,
+    MirrorRead,
+    MirrorWrite,
     Mmap,
     Mount,
     Mprotect,
     Mremap,
     Munmap,
     Operation,
+    Pageout,
     PunchHole,
     PutPage,
     PutUserPage,
@@ -51,6 +62,8 @@ from conformance.interface import (
     Reclaim,
     Release,
     SetPageDirtyLock,
+    Split,
+    Steal,
     Store,
     Sync,
     Thaw,
@@ -74,6 +87,10 @@ _ON_FILE = (
     Reclaim,
     DirectRead,
     DirectWrite,
+    Clone,
+    Dedupe,
+    Steal,
+    Split,
 )
 _ON_MAPPING = (
     Munmap,
@@ -85,7 +102,13 @@ _ON_MAPPING = (
     DirectRead,
     DirectWrite,
     DeviceTransfer,
+    Dontneed,
+    Attach,
+    Pageout,
+    Migrate,
+    Merge,
 )
+_ON_DEVICE = (Detach, MirrorRead, MirrorWrite)
 _ON_PIN = (
     PutUserPage,
     PutUserPages,
@@ -97,7 +120,7 @@ _ON_PIN = (
     DeviceAbort,
 )
 _DIRTYING = (SetPageDirtyLock, PutUserPagesDirty, PutUserPagesDirtyLock)
-_NEEDS_MOUNT = (*_ON_FILE, Create, Mmap, Sync, Freeze, FillDisk, FreeDisk, Umount)
+_NEEDS_MOUNT = (*_ON_FILE, Create, Sync, Freeze, FillDisk, FreeDisk, Umount)
 
 
 @attrs.define(eq=False)
@@ -128,6 +151,12 @@ class Handles:
     )
     """Pages of each mapping; None: its maker has not answered."""
     pins: dict[int, Pin] = attrs.field(factory=dict[int, Pin])
+    devices: dict[int, int | None] = attrs.field(factory=dict[int, "int | None"])
+    """Pages of the mapping that each attached device follows; None: not yet."""
+    private: set[tuple[int, int]] = attrs.field(factory=set[tuple[int, int]])
+    """Mappings that show memory of their own: anonymous ones, and private ones."""
+    anonymous: set[tuple[int, int]] = attrs.field(factory=set[tuple[int, int]])
+    """Those of them that have no file; an umount leaves them."""
     is_held: bool = False
     is_frozen: bool = False
     is_full: bool = False
@@ -146,6 +175,7 @@ class Handles:
             self._process_trouble,
             self._mapping_trouble,
             self._pin_trouble,
+            self._device_trouble,
             self._state_trouble,
             self._maker_trouble,
         ):
@@ -155,7 +185,8 @@ class Handles:
         return None
 
     def _mount_trouble(self, operation: Operation) -> str | None:
-        if isinstance(operation, _NEEDS_MOUNT) and not self.is_mounted:
+        is_mmap = isinstance(operation, Mmap) and operation.file is not None
+        if (is_mmap or isinstance(operation, _NEEDS_MOUNT)) and not self.is_mounted:
             return "the filesystem is not mounted"
         if isinstance(operation, Mount) and self.is_mounted:
             return "the filesystem is mounted"
@@ -165,11 +196,14 @@ class Handles:
         is_mmap = isinstance(operation, Mmap) and operation.file is not None
         if not is_mmap and not isinstance(operation, _ON_FILE):
             return None
-        file = getattr(operation, "file")  # noqa: B009 - a union of a dozen classes
-        return None if self.files.get(file) else f"file {file} does not exist"
+        names = [getattr(operation, "file")]  # noqa: B009 - a union of a dozen classes
+        if isinstance(operation, Dedupe):
+            names.append(operation.other)
+        missing = [name for name in names if not self.files.get(name)]
+        return f"file {missing[0]} does not exist" if missing else None
 
     def _process_trouble(self, operation: Operation) -> str | None:
-        if not isinstance(operation, (Fork, Exit)):
+        if not isinstance(operation, (Fork, Exit, ClearRefs)):
             return None
         known = operation.process in self.processes
         return None if known else f"process {operation.process} does not exist"
@@ -181,6 +215,8 @@ class Handles:
         pages = self.mappings.get(key)
         if pages is None:
             return f"mapping {key} does not exist"
+        if isinstance(operation, Merge):
+            return self._merge_trouble(key)
         first = getattr(operation, "page", 0)
         last = first + getattr(operation, "pages", 1) - 1
         is_inside = self.misuse or 0 <= first <= last < pages
@@ -195,6 +231,19 @@ class Handles:
         if self.misuse:
             return None
         return next(_misuses(operation, pin), None)
+
+    def _merge_trouble(self, key: tuple[int, int]) -> str | None:
+        return None if key in self.private else f"mapping {key} is shared"
+
+    def _device_trouble(self, operation: Operation) -> str | None:
+        if not isinstance(operation, _ON_DEVICE):
+            return None
+        pages = self.devices.get(operation.device)
+        if pages is None:
+            return f"device {operation.device} is not attached"
+        page = getattr(operation, "page", 0)
+        is_inside = self.misuse or 0 <= page < pages
+        return None if is_inside else f"device {operation.device} has no page {page}"
 
     def _state_trouble(self, operation: Operation) -> str | None:
         troubles: dict[type[Operation], tuple[bool, str]] = {
@@ -212,8 +261,10 @@ class Handles:
     def _maker_trouble(self, operation: Operation) -> str | None:
         trouble = None
         match operation:
-            case Create(file=file) if file in self.files:
+            case Create(file=file) | Clone(clone=file) if file in self.files:
                 trouble = f"file {file} exists"
+            case Attach(device=device) if device in self.devices:
+                trouble = f"device {device} is attached"
             case Mmap(process=process, mapping=mapping) if (
                 process,
                 mapping,
@@ -239,6 +290,15 @@ class Handles:
     def _begin_create(self, operation: Create) -> None:
         self.files[operation.file] = False
 
+    def _begin_clone(self, operation: Clone) -> None:
+        self.files[operation.clone] = False
+
+    def _begin_attach(self, operation: Attach) -> None:
+        self.devices[operation.device] = None
+
+    def _begin_detach(self, operation: Detach) -> None:
+        self.devices[operation.device] = None
+
     def _begin_unlink(self, operation: Unlink) -> None:
         self.files[operation.file] = False
 
@@ -246,7 +306,7 @@ class Handles:
         self.mappings[operation.process, operation.mapping] = None
 
     def _begin_munmap(self, operation: Munmap) -> None:
-        del self.mappings[operation.process, operation.mapping]
+        self._drop_mapping((operation.process, operation.mapping))
 
     def _begin_fork(self, operation: Fork) -> None:
         self.processes.add(operation.child)
@@ -269,8 +329,14 @@ class Handles:
 
     def _drop_mappings(self, process: int | None) -> None:
         for key in list(self.mappings):
-            if process is None or key[0] == process:
-                del self.mappings[key]
+            is_meant = key not in self.anonymous if process is None else True
+            if is_meant and process in {None, key[0]}:
+                self._drop_mapping(key)
+
+    def _drop_mapping(self, key: tuple[int, int]) -> None:
+        del self.mappings[key]
+        self.private.discard(key)
+        self.anonymous.discard(key)
 
     # --- when answered --------------------------------------------------------
 
@@ -287,6 +353,22 @@ class Handles:
         else:
             del self.files[operation.file]
 
+    def _end_clone(self, operation: Clone, call: Call) -> None:
+        if call.succeeded:
+            self.files[operation.clone] = True
+        else:
+            del self.files[operation.clone]
+
+    def _end_attach(self, operation: Attach, call: Call) -> None:
+        pages = self.mappings.get((operation.process, operation.mapping))
+        if call.succeeded and pages is not None:
+            self.devices[operation.device] = pages
+        else:
+            del self.devices[operation.device]
+
+    def _end_detach(self, operation: Detach, _: Call) -> None:
+        del self.devices[operation.device]
+
     def _end_unlink(self, operation: Unlink, call: Call) -> None:
         self.files[operation.file] = not call.succeeded
 
@@ -295,6 +377,10 @@ class Handles:
         if call.succeeded:
             self.mappings[key] = operation.pages
             self.processes.add(operation.process)
+            if operation.file is None or not operation.shared:
+                self.private.add(key)
+            if operation.file is None:
+                self.anonymous.add(key)
         else:
             self.mappings.pop(key, None)
 
@@ -305,6 +391,9 @@ class Handles:
         for (process, mapping), pages in list(self.mappings.items()):
             if process == operation.process:
                 self.mappings[operation.child, mapping] = pages
+                for kind in (self.private, self.anonymous):
+                    if (process, mapping) in kind:
+                        kind.add((operation.child, mapping))
 
     def _end_get(self, operation: GetUserPages, call: Call) -> None:
         if not call.succeeded or not call.result:
@@ -380,6 +469,9 @@ _PUTS: tuple[type[Operation], ...] = (
 
 _WHEN_ASKED: dict[type[Operation], Callable[[Handles, Any], None]] = {
     Create: Handles._begin_create,
+    Clone: Handles._begin_clone,
+    Attach: Handles._begin_attach,
+    Detach: Handles._begin_detach,
     Unlink: Handles._begin_unlink,
     Mmap: Handles._begin_mmap,
     Munmap: Handles._begin_munmap,
@@ -393,6 +485,9 @@ _WHEN_ASKED: dict[type[Operation], Callable[[Handles, Any], None]] = {
 
 _WHEN_ANSWERED: dict[type[Operation], Callable[[Handles, Any, Call], None]] = {
     Create: Handles._end_create,
+    Clone: Handles._end_clone,
+    Attach: Handles._end_attach,
+    Detach: Handles._end_detach,
     Unlink: Handles._end_unlink,
     Mmap: Handles._end_mmap,
     Fork: Handles._end_fork,

@@ -40,6 +40,7 @@ class Observer:
             after=after,
             pages=self._pages(files),
             pins=self._pins(),
+            mapped=self._mapped(),
             mkwrites=self._by_file("page_mkwrite_count", files),
             mtimes=self._by_file("mtime", files),
             vmstat=self._shown("vmstat", VmStat) or VmStat(),
@@ -66,6 +67,18 @@ class Observer:
             (handle, page): _checked(view(pin=handle, page=page), PageView)
             for handle, pin in self.handles.pins.items()
             for page in sorted(pin.unput)
+        }
+
+    def _mapped(self) -> dict[tuple[int, int, int], PageView]:
+        view = self._method("mapped_page_view")
+        if view is None:
+            return {}
+        return {
+            (process, mapping, page): _checked(
+                view(process=process, mapping=mapping, page=page), PageView
+            )
+            for process, mapping in sorted(self.handles.private)
+            for page in range(self.handles.mappings[process, mapping] or 0)
         }
 
     def _by_file(self, name: str, files: list[int]) -> dict[int, int]:

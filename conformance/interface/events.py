@@ -186,6 +186,74 @@ class BuffersReleased:
     frame: int
 
 
+@attrs.frozen
+class InvalidateStarted:
+    """The users of a page table were told that a range of it is about to change."""
+
+    process: int
+    address: int
+    """First page of the range, in the address space of the process."""
+    pages: int
+    only_protects: bool = False
+    """Entries become read-only, nothing is removed."""
+
+
+@attrs.frozen
+class InvalidateEnded:
+    """The range has changed and may be looked up again."""
+
+    process: int
+    address: int
+    pages: int
+
+
+@attrs.frozen
+class MirrorSet:
+    """An attached device took an entry over from the page table that it follows."""
+
+    device: int
+    process: int
+    address: int
+    frame: int
+    is_writable: bool
+
+
+@attrs.frozen
+class MirrorRevoked:
+    """An attached device gave an entry up, or its right to write through it."""
+
+    device: int
+    process: int
+    address: int
+    frame: int
+    is_readable: bool
+    """It may still read."""
+
+
+@attrs.frozen
+class MirrorAccessed:
+    """An attached device accessed a page."""
+
+    device: int
+    frame: int
+    write: bool
+
+
+@attrs.frozen
+class PageMigrated:
+    """The content of a page was moved to another, which has taken its place."""
+
+    frame: int
+    to: int
+
+
+@attrs.frozen
+class FolioSplit:
+    """A large folio became single pages."""
+
+    head_frame: int
+
+
 Event = (
     PageMkwriteCalled
     | PageMkwriteReturned
@@ -205,4 +273,11 @@ Event = (
     | PageOrphaned
     | BuffersAttached
     | BuffersReleased
+    | InvalidateStarted
+    | InvalidateEnded
+    | MirrorSet
+    | MirrorRevoked
+    | MirrorAccessed
+    | PageMigrated
+    | FolioSplit
 )

@@ -102,6 +102,51 @@ DIRECT_IO = (
     "transfer.written",
 )
 
+ANON = (
+    "cow.page_copied",
+    "cow.pte_set",
+    "unshare.page_copied",
+    "fork.page_copied",
+    "dontneed.pte_cleared",
+    "clear_refs.pte_protected",
+)
+NOTIFIER = (
+    "notifier.sequence_read",
+    "notifier.pte_found",
+    "notifier.sequence_checked",
+    "notifier.mirror_set",
+    "mirror.accessed",
+    "invalidate.started",
+    "invalidate.drained",
+    "invalidate.ended",
+)
+CLONE = (
+    "clone.locked",
+    "clone.written",
+    "clone.page_captured",
+    "clone.extent_shared",
+    "dedupe.locked",
+    "dedupe.compared",
+    "dedupe.extent_shared",
+)
+MIGRATE = (
+    "migrate.page_isolated",
+    "migrate.unmapped",
+    "migrate.pin_asked",
+    "migrate.copied",
+    "migrate.remapped",
+    "longterm.zone_checked",
+    "merge.protected",
+    "merge.compared",
+    "merge.pte_replaced",
+    "pageout.unmapped",
+    "pageout.written",
+    "steal.page_locked",
+    "steal.page_removed",
+    "split.folio_frozen",
+    "split.folio_split",
+)
+
 POINTS: tuple[str, ...] = (
     *GUP_FAST,
     *GUP_SLOW,
@@ -116,4 +161,8 @@ POINTS: tuple[str, ...] = (
     *ADDRESS_SPACE,
     *RECLAIM,
     *DIRECT_IO,
+    *ANON,
+    *NOTIFIER,
+    *CLONE,
+    *MIGRATE,
 )

@@ -24,6 +24,9 @@ _PIN = frozenset(
 _DIRECT = _SPACE | _PIN
 _BUSY = frozenset({Errno.EBUSY, Errno.ENOMEM, Errno.EIO, Errno.ENOSPC, Errno.EINVAL})
 _MAP = frozenset({Errno.ENOMEM, Errno.EACCES, Errno.EINVAL, Errno.EAGAIN})
+_SHARE = _SPACE | _BUSY | {Errno.EOPNOTSUPP, Errno.EAGAIN}
+_MOVE = _BUSY | {Errno.EAGAIN, Errno.EFAULT, Errno.EOPNOTSUPP}
+_MIRROR = _PIN | _SPACE
 _ACCESS = frozenset(SignalName)
 
 ERRNOS: dict[str, frozenset[Errno]] = {
@@ -58,7 +61,20 @@ ERRNOS: dict[str, frozenset[Errno]] = {
     "direct_read": _DIRECT,
     "direct_write": _DIRECT,
     "device_transfer": _DIRECT,
+    "clone": _SHARE,
+    "dedupe": _SHARE,
+    "dontneed": _MAP | {Errno.EBUSY},
+    "clear_refs": _MAP,
+    "attach": _MIRROR,
+    "detach": frozenset({Errno.EINVAL}),
+    "mirror_write": _MIRROR,
+    "mirror_read": _MIRROR,
     "reclaim": _SPACE,
+    "pageout": _SPACE | _MOVE,
+    "migrate": _MOVE,
+    "merge": _MOVE,
+    "steal": _MOVE,
+    "split": _MOVE,
 }
 """Allowed error numbers by operation; an operation not listed may not be refused."""
 

@@ -1,12 +1,14 @@
 """What each operation answers with; anything else is a defect of the implementation."""
 
 from conformance.interface.operations import (
+    Dedupe,
     DeviceRead,
     DeviceTransfer,
     DirectRead,
     DirectWrite,
     GetUserPages,
     Load,
+    MirrorRead,
     Operation,
     PowerCut,
     Read,
@@ -21,7 +23,7 @@ def wrong_result(
 ) -> str | None:
     """Return what is wrong with a result, or None."""
     match operation:
-        case Load() | DeviceRead():
+        case Load() | DeviceRead() | MirrorRead():
             ok, wanted = _is_stamp(result), "a stamp"
         case Read():
             ok = _is_words(result, geometry.words_per_page)
@@ -29,7 +31,7 @@ def wrong_result(
         case GetUserPages():
             ok = _is_count(result, 0, operation.pages)
             wanted = f"a number of pages up to {operation.pages}"
-        case DirectRead() | DirectWrite() | DeviceTransfer():
+        case DirectRead() | DirectWrite() | DeviceTransfer() | Dedupe():
             ok = _is_count(result, 0, operation.pages)
             wanted = f"a number of pages up to {operation.pages}"
         case PowerCut():

@@ -56,6 +56,13 @@ class Observations(Protocol):
         """Show the page behind a pin, whether or not it still belongs to a file."""
         ...
 
+    def mapped_page_view(self, process: int, mapping: int, page: int) -> PageView:
+        """Show the page that a page of a mapping is now; none: `PageView()`.
+
+        Called for anonymous and for private mappings, which no file shows.
+        """
+        ...
+
     def page_mkwrite_count(self, file: int) -> int:
         """Count the calls of page_mkwrite for the file that succeeded so far."""
         ...

@@ -48,6 +48,9 @@ class Geometry:
     """Blocks of the disk that can hold file data; a block holds one page."""
     folio_pages: int = 1
     """Pages in a large folio; 1: there are none."""
+    movable_pages: int = 0
+    """How many of the pages of memory are in the movable zone, from which every page
+    must be able to go; nothing is pinned there for long."""
     refcount_max: int = 2**31 - 1
     """Largest value that the reference count of a page can hold."""
     pin_bias: int = 1024
@@ -82,6 +85,14 @@ class PageView:
     dirty_ptes: int | None = None
     frame: int | None = None
     """Identity of the physical page (its pfn)."""
+    head_frame: int | None = None
+    """Identity of the first page of its folio; its own, if the folio is one page."""
+    pin_count: int | None = None
+    """How many pins its folio has, where the stack counts them exactly."""
+    is_exclusive: bool | None = None
+    """An anonymous page that belongs to one process alone."""
+    is_movable: bool | None = None
+    """The page is in the movable zone."""
 
 
 @attrs.frozen
@@ -102,6 +113,8 @@ class VmStat:
     """Pages accounted as dirty now."""
     nr_writeback: int | None = None
     """Pages accounted as under writeback now."""
+    pinned_vm: int | None = None
+    """Pages charged to processes for long-term pins now."""
     nr_free_pages: int | None = None
     """Physical pages that nobody holds now."""
 

@@ -26,6 +26,8 @@ from conformance.interface import (
     GetUserPages,
     GetUserPagesFast,
     Load,
+    MirrorRead,
+    MirrorWrite,
     PunchHole,
     PutPage,
     PutUserPage,
@@ -41,6 +43,7 @@ from conformance.oracle.durability import Durability
 from conformance.oracle.file_writes import add_file_writes
 from conformance.oracle.history import Call, History, Moment
 from conformance.oracle.layout import Layout, PageName
+from conformance.oracle.mirrors import Mirrors
 from conformance.oracle.outstanding import Outstanding
 from conformance.oracle.pins import PinRecord, Pins
 from conformance.oracle.signals import Signals
@@ -94,7 +97,12 @@ class Oracle:
     @cached_property
     def detaches(self) -> Detaches:
         """Return when pages left their files."""
-        return Detaches(self.history)
+        return Detaches(self.history, self.layout)
+
+    @cached_property
+    def mirrors(self) -> Mirrors:
+        """Return which devices were attached to which mappings."""
+        return Mirrors(self.history, self.layout)
 
     @cached_property
     def _sizes(self) -> Sizes:
@@ -120,7 +128,7 @@ class Oracle:
     def _log(self) -> WriteLog:
         log = WriteLog(self.words_per_page, self.layout, self._sizes, self.detaches)
         add_file_writes(log, self.history)
-        add_device_writes(log, self.history, self._pins)
+        add_device_writes(log, self.history, self._pins, self.mirrors)
         return log
 
     @cached_property
@@ -189,6 +197,15 @@ class Oracle:
             return None
         return self.memory_values(name, operation.word, call.asked, call.ended)
 
+    def mirror_read_values(self, call: Call) -> frozenset[int] | None:
+        """Return what a MirrorRead may answer; None: nothing can be said."""
+        operation, name = call.operation, self.mirrors.name(call)
+        mirror = self.mirrors.of(call)
+        assert isinstance(operation, MirrorRead)
+        if mirror is None or name is None or mirror.span.remove_asked <= call.ended:
+            return None
+        return self.memory_values(name, operation.word, call.asked, call.ended)
+
     def sizes(self, file: int, begin: Moment, end: Moment) -> frozenset[int]:
         """Return the sizes, in words, that a file may have from begin to end."""
         return self._sizes.during(file, begin, end)
@@ -229,8 +246,7 @@ class Oracle:
 
         None: it is no page of a file (anonymous, private, not mapped).
         """
-        name = self.layout.name(process, mapping, page, moment)
-        return name if name is not None and name[0] >= 0 else None
+        return _of_file(self.layout.name(process, mapping, page, moment))
 
     def file_page(self, call: Call) -> PageName | None:
         """Return the file and page that a call is about, when it is asked.
@@ -251,16 +267,8 @@ class Oracle:
             ) as operation:
                 where = operation.process, operation.mapping, operation.page
                 return self.target(*where, call.asked)
-            case (
-                DeviceRead()
-                | DeviceWrite()
-                | PutPage()
-                | PutUserPage()
-                | SetPageDirtyLock()
-            ) as operation:
-                return self._pinned_file_page(call, operation.page)
             case _:
-                return None
+                return self._device_page(call)
 
     @property
     def pins(self) -> list[PinRecord]:
@@ -289,6 +297,22 @@ class Oracle:
 
     def _is_forgotten(self, moment: Moment) -> bool:
         return self._forgotten_from is not None and self._forgotten_from <= moment
+
+    def _device_page(self, call: Call) -> PageName | None:
+        """Return the page of a file that a device accesses, or that is put."""
+        match call.operation:
+            case MirrorRead() | MirrorWrite():
+                return _of_file(self.mirrors.name(call))
+            case (
+                DeviceRead()
+                | DeviceWrite()
+                | PutPage()
+                | PutUserPage()
+                | SetPageDirtyLock()
+            ) as operation:
+                return self._pinned_file_page(call, operation.page)
+            case _:
+                return None
 
     def _pinned_file_page(self, call: Call, page: int) -> PageName | None:
         record = self.pin_of(call)
@@ -348,3 +372,8 @@ class Oracle:
                     source = (copy.name, copy.word, copy.begin, copy.end)
                     todo += self._standing_in_memory(*source)
         return frozenset(values)
+
+
+def _of_file(name: PageName | None) -> PageName | None:
+    """Return a page's name if it is one of a file."""
+    return name if name is not None and name[0] >= 0 else None

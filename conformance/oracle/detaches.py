@@ -1,10 +1,11 @@
 """When pages leave their file, so that a pin made before is a pin of nobody's page.
 
 Truncate and punch_hole detach the pages that they remove as a whole; umount detaches
-all; a direct write may detach those that it writes.
+all; a direct write may detach those that it writes. MADV_DONTNEED detaches pages of
+memory that is no file's: anonymous memory, and the copies of a private mapping.
 
 Interface:
-  * `Detaches(history).of(name)`: the detaches of a page.
+  * `Detaches(history, layout).of(name)`: the detaches of a page.
   * `Detaches.fate(name, maker, begin, end)`: whether a pin still is one of the file's
     page.
 """
@@ -13,9 +14,15 @@ from enum import Enum
 
 import attrs
 
-from conformance.interface import DirectWrite, PunchHole, Truncate, Umount
+from conformance.interface import (
+    DirectWrite,
+    Dontneed,
+    PunchHole,
+    Truncate,
+    Umount,
+)
 from conformance.oracle.history import INFINITY, Call, History, Moment
-from conformance.oracle.layout import PageName
+from conformance.oracle.layout import Layout, PageName
 
 
 @attrs.frozen
@@ -23,7 +30,7 @@ class Detach:
     """A range of pages leaves its file at some time in between."""
 
     file: int | None
-    """None: every file."""
+    """None: every file; negative: memory that is no file's."""
     first: int
     after: int
     """First page that stays."""
@@ -35,10 +42,9 @@ class Detach:
 
     def concerns(self, name: PageName) -> bool:
         """Whether it is about this page."""
-        file, page = name
-        return (
-            file >= 0 and self.file in {None, file} and self.first <= page < self.after
-        )
+        memory, page = name
+        is_meant = memory >= 0 if self.file is None else memory == self.file
+        return is_meant and self.first <= page < self.after
 
 
 class Fate(Enum):
@@ -52,7 +58,7 @@ class Fate(Enum):
 class Detaches:
     """All detaches of a history."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, layout: Layout) -> None:
         self._words_per_page = history.geometry.words_per_page
         self._all: list[Detach] = []
         self._by_page: dict[PageName, list[Detach]] = {}
@@ -60,6 +66,9 @@ class Detaches:
         for call, operation in history.asked(*kinds):
             if not call.refused or isinstance(operation, DirectWrite):
                 self._all.append(self._detach(call, operation))
+
+        for call, given_up in history.asked(Dontneed):
+            self._give_up(call, given_up, layout)
 
     def of(self, name: PageName) -> list[Detach]:
         """Return the detaches of a page, in the order in which they were asked."""
@@ -80,6 +89,16 @@ class Detaches:
                 return Fate.DETACHED
             fate = Fate.EITHER
         return fate
+
+    def _give_up(self, call: Call, operation: Dontneed, layout: Layout) -> None:
+        where = operation.process, operation.mapping
+        name = layout.name(*where, operation.page, call.asked)
+        if name is None or name[0] >= 0 or call.refused:
+            return
+        memory, first = name
+        after = first + operation.pages
+        span = (memory, first, after, call.asked, call.ended)
+        self._all.append(Detach(*span, is_certain=call.succeeded, is_cut=True))
 
     def _detach(
         self, call: Call, operation: Truncate | PunchHole | Umount | DirectWrite

@@ -15,9 +15,11 @@ from conformance.interface import (
     DeviceTransfer,
     DeviceWrite,
     DirectRead,
+    MirrorWrite,
 )
 from conformance.oracle.history import INFINITY, Call, History, Moment
 from conformance.oracle.layout import Layout, PageName
+from conformance.oracle.mirrors import Mirrors
 from conformance.oracle.pins import PinnedPage, PinRecord, Pins
 from conformance.oracle.writes import Copy, Write, WriteLog
 
@@ -29,12 +31,17 @@ def device_write_end(page: PinnedPage, call: Call) -> Moment:
     return max(page.put_ended, call.ended)
 
 
-def add_device_writes(log: WriteLog, history: History, pins: Pins) -> None:
+def add_device_writes(
+    log: WriteLog, history: History, pins: Pins, mirrors: Mirrors
+) -> None:
     """Enter all writes of devices."""
     for record in pins.records:
         for page in record.pages:
             if page.device_writes and page.name is not None:
                 _through_pin(log, record, page, page.name)
+    for call, written in history.asked(MirrorWrite):
+        if not call.refused:
+            _through_mirror(log, call, written, mirrors)
     for call, operation in history.asked(DeviceTransfer, DirectRead):
         _by_driver(log, call, operation)
 
@@ -108,6 +115,19 @@ def _landed(log: WriteLog, name: PageName, maker: Call, write: Write) -> Write |
         if write.begin < detach.begin:
             end = detach.begin - 1 if detach.is_cut else min(end, detach.end)
     return attrs.evolve(write, end=end, is_certain=is_certain)
+
+
+def _through_mirror(
+    log: WriteLog, call: Call, operation: MirrorWrite, mirrors: Mirrors
+) -> None:
+    """Enter what an attached device writes: as certain as a store of the CPU."""
+    name, mirror = mirrors.name(call), mirrors.of(call)
+    if name is None or mirror is None:
+        return
+    is_certain = call.succeeded and mirror.span.stays(call.asked, call.ended)
+    values = frozenset({operation.value})
+    write = Write(call.asked, call.ended, values, is_certain)
+    log.add(name, operation.word, write)
 
 
 def _leak_to_children(log: WriteLog, name: PageName, word: int, write: Write) -> None:

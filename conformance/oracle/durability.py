@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import attrs
 
 from conformance.interface import (
+    Clone,
     Create,
     Errno,
     Evict,
@@ -57,6 +58,8 @@ class Durability:
             self._add_sync(call, operation, is_faulty=bool(failures))
         for call, made in history.asked(Create):
             self._created[made.file] = call.ended
+        for call, cloned in history.asked(Clone):
+            self._created[cloned.clone] = call.ended
         for call, removed in history.asked(Unlink):
             if not call.refused:
                 self._unlinked.setdefault(removed.file, call.asked)

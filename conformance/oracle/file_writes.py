@@ -2,14 +2,18 @@
 
 from conformance.interface import (
     HOLE,
+    Clone,
     Create,
     DirectWrite,
+    Dontneed,
+    Operation,
     PunchHole,
     Store,
     Truncate,
     Write as WriteCall,
 )
 from conformance.oracle.history import INFINITY, Call, History
+from conformance.oracle.layout import Memory
 from conformance.oracle.writes import ANYTHING, Copy, Write, WriteLog
 
 _ZERO = frozenset({HOLE})
@@ -22,9 +26,22 @@ def add_file_writes(log: WriteLog, history: History) -> None:
     for call, store in history.asked(Store):
         if not call.refused:
             _store(log, call, store)
-    for call, operation in history.asked(WriteCall, Truncate, Create, PunchHole):
+    kinds = (WriteCall, Truncate, Create, PunchHole, Clone, Dontneed)
+    for call, operation in history.asked(*kinds):
         if not call.refused:
+            _change(log, call, operation)
+
+
+def _change(log: WriteLog, call: Call, operation: Operation) -> None:
+    match operation:
+        case Clone(file, clone):
+            log.add_clone(clone, file, call.asked, call.ended)
+        case Dontneed():
+            _give_up(log, call, operation)
+        case WriteCall() | Truncate() | Create() | PunchHole():
             _change_file(log, call, operation)
+        case _:
+            pass
 
 
 def _change_file(
@@ -54,6 +71,25 @@ def _store(log: WriteLog, call: Call, operation: Store) -> None:
         values = frozenset({operation.value})
         write = Write(call.asked, call.ended, values, call.succeeded)
         log.add(name, operation.word, write)
+
+
+def _give_up(log: WriteLog, call: Call, operation: Dontneed) -> None:
+    """Let anonymous pages be zero again, and private ones what the file is."""
+    where = operation.process, operation.mapping
+    for page in range(operation.page, operation.page + operation.pages):
+        name = log.layout.name(*where, page, call.asked)
+        memory = None if name is None else log.layout.memories.get(name[0])
+        if name is None or memory is None:
+            continue
+        for word in range(log.words_per_page):
+            log.add(name, word, _given_up(call, memory, name[1], word))
+
+
+def _given_up(call: Call, memory: Memory, page: int, word: int) -> Write:
+    if memory.file is None:
+        return _hole(call)
+    copy = Copy((memory.file, page), word, memory.shown_since, INFINITY)
+    return Write(call.asked, call.ended, frozenset(), call.succeeded, (copy,))
 
 
 def _write(log: WriteLog, call: Call, operation: WriteCall) -> None:

@@ -109,6 +109,10 @@ class Sample:
     """Calls that were stopped in their middle; the stack is not at rest."""
     pending: frozenset[int]
     """Calls that had not answered, parked ones included."""
+    mapped: Mapping[tuple[int, int, int], PageView] = attrs.field(
+        factory=dict[tuple[int, int, int], PageView]
+    )
+    """The pages of anonymous and private mappings, by process, mapping and page."""
 
 
 @attrs.frozen

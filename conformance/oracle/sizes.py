@@ -1,6 +1,6 @@
 """Which sizes a file may have.
 
-A size is *set* (by boot, Create, Truncate) and then *extended* (by Write and
+A size is *set* (by boot, Create, Truncate, Clone) and then *extended* (by Write and
 DirectWrite): it is the last one set, or where the furthest extension after it ends.
 
 Interface:
@@ -10,7 +10,7 @@ Interface:
 
 import attrs
 
-from conformance.interface import Create, DirectWrite, Truncate, Write
+from conformance.interface import Clone, Create, DirectWrite, Truncate, Write
 from conformance.oracle.history import Call, History, Moment
 
 
@@ -43,6 +43,9 @@ class Sizes:
         for call, operation in history.asked(*kinds):
             if not call.refused or isinstance(operation, DirectWrite):
                 self._add(call, operation)
+        for call, made in history.asked(Clone):
+            if not call.refused:
+                self._clone(call, made)
 
     def during(
         self, file: int, begin: Moment, end: Moment, *, without: int = -2
@@ -78,6 +81,12 @@ class Sizes:
                 self._extend(file, call, end, is_certain=call.succeeded)
             case DirectWrite():
                 self._direct_write(call, operation)
+
+    def _clone(self, call: Call, operation: Clone) -> None:
+        """Set the size of a clone to one that its source had; nothing was before."""
+        sizes = self.during(operation.file, call.asked, call.ended)
+        for words in sizes:
+            self._set(operation.clone, call, words)
 
     def _direct_write(self, call: Call, operation: DirectWrite) -> None:
         granted = call.result if isinstance(call.result, int) else 0

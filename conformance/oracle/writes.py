@@ -76,6 +76,7 @@ class WriteLog:
         self._points: dict[Word, list[Write]] = {}
         self._beyond: dict[Word, list[Write]] = {}
         self._ranges: dict[int, list[tuple[int, int, Write]]] = {}
+        self._clones: dict[int, tuple[int, Moment, Moment]] = {}
         self._finished: dict[Word, tuple[Write, ...]] = {}
 
     def add(self, name: PageName, word: int, write: Write) -> None:
@@ -98,6 +99,10 @@ class WriteLog:
         """Enter the same write for all words from one position to before another."""
         if first < after:
             self._ranges.setdefault(file, []).append((first, after, write))
+
+    def add_clone(self, clone: int, file: int, begin: Moment, end: Moment) -> None:
+        """Enter that a file begins as a copy of another."""
+        self._clones[clone] = (file, begin, end)
 
     def of(self, name: PageName, word: int) -> tuple[Write, ...]:
         """Return all writes of a word; the log must be complete."""
@@ -127,6 +132,8 @@ class WriteLog:
     def _initial(self, name: PageName, word: int) -> tuple[Write, ...]:
         """Return what a word holds before anybody writes it."""
         memory = self.layout.memories.get(name[0])
+        if name[0] in self._clones:
+            return (self._cloned(name, word),)
         if memory is None or (memory.file is None and memory.parent is None):
             return (INITIAL,)
         _, page = name
@@ -139,6 +146,20 @@ class WriteLog:
         return (
             _copied(memory, copies),
             *(Write(d.begin, d.end, frozenset(), False, copies) for d in cuts),
+        )
+
+    def _cloned(self, name: PageName, word: int) -> Write:
+        """Return what a word of a clone holds before anybody writes it."""
+        file, begin, end = self._clones[name[0]]
+        sizes = self.sizes.during(file, begin, end)
+        position = self.position(name, word)
+        may_be_hole = min(sizes) <= position
+        return Write(
+            begin,
+            end,
+            frozenset({HOLE}) if may_be_hole else frozenset(),
+            True,
+            (Copy((file, name[1]), word, begin, end),) if max(sizes) > position else (),
         )
 
 
