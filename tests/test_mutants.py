@@ -23,7 +23,7 @@ from reference_impl import boot
 from reference_impl.mutants.catalogue import BY_NAME, MUTANTS
 from reference_impl.mutants.mutant import Mutant
 
-UNTESTED_MAX = 4
+UNTESTED_MAX = 20
 SEEDS = range(3)
 MANY_SEEDS = range(20)
 

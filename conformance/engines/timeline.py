@@ -25,14 +25,15 @@ LANES = ("cpu", "gup", "filesystem", "writeback", "device", "disk")
 LANE_WIDTH_MAX = 60
 
 _OPERATIONS_IN = {
-    "cpu": "mmap munmap mprotect mremap load store fork exit",
+    "cpu": """mmap munmap mprotect mremap dontneed load store fork clear_refs exit
+        pageout migrate merge""",
     "gup": """get_user_pages get_user_pages_fast put_user_page put_user_pages
         put_user_pages_dirty put_user_pages_dirty_lock put_page set_page_dirty_lock""",
-    "filesystem": """create read write truncate punch_hole unlink umount mount freeze
-        thaw fill_disk free_disk""",
-    "writeback": "fsync sync writeback evict reclaim",
+    "filesystem": """create read write truncate punch_hole clone dedupe unlink umount
+        mount freeze thaw fill_disk free_disk""",
+    "writeback": "fsync sync writeback evict reclaim steal split",
     "device": """device_write device_read device_complete device_abort direct_read
-        direct_write device_transfer""",
+        direct_write device_transfer attach detach mirror_write mirror_read""",
     "disk": "hold release fail_next power_cut flush_disk",
 }
 

@@ -10,17 +10,24 @@ from fnmatch import fnmatchcase
 import attrs
 
 from conformance.rules import (
+    anonymous,
     bounce,
     counters,
+    direct_io,
     dirty,
+    folios,
     gup_writeback,
+    invalidation,
     liveness,
     longterm,
     mkwrite,
+    notifiers,
     references,
+    snapshots,
     writeback,
 )
 from conformance.rules.rule import Rule
+from conformance.rules.untested import UNTESTED
 
 
 @attrs.frozen
@@ -40,7 +47,14 @@ CHAPTERS: tuple[Chapter, ...] = (
     Chapter("references, pins, limits", references.RULES),
     Chapter("counters", counters.RULES),
     Chapter("long-term pins", longterm.RULES),
+    Chapter("snapshots and shared extents", snapshots.RULES),
+    Chapter("anonymous memory, fork, copy on write", anonymous.RULES),
+    Chapter("devices that follow the page tables", notifiers.RULES),
+    Chapter("direct I/O", direct_io.RULES),
+    Chapter("pages that leave their file while pinned", invalidation.RULES),
+    Chapter("large folios", folios.RULES),
     Chapter("liveness", liveness.RULES),
+    Chapter("listed, and not judged", UNTESTED),
 )
 
 RULES: tuple[Rule, ...] = tuple(rule for chapter in CHAPTERS for rule in chapter.rules)

@@ -1,14 +1,20 @@
 """Every scenario, chapter by chapter."""
 
 from conformance.scenarios import (
+    anonymous,
     bounce,
     counters,
+    direct_io,
     dirty,
+    folios,
     gup_writeback,
+    invalidation,
     liveness,
     longterm,
     mkwrite,
+    notifiers,
     references,
+    snapshots,
     writeback,
 )
 from conformance.scenarios.scenario import Scenario
@@ -22,6 +28,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     *references.SCENARIOS,
     *counters.SCENARIOS,
     *longterm.SCENARIOS,
+    *snapshots.SCENARIOS,
+    *anonymous.SCENARIOS,
+    *notifiers.SCENARIOS,
+    *direct_io.SCENARIOS,
+    *invalidation.SCENARIOS,
+    *folios.SCENARIOS,
     *liveness.SCENARIOS,
 )
 

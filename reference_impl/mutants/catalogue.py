@@ -3,14 +3,20 @@
 import attrs
 
 from reference_impl.mutants import (
+    anonymous,
     bounce,
     counters,
+    direct_io,
     dirty,
+    folios,
     gup_writeback,
+    invalidation,
     liveness,
     longterm,
     mkwrite,
+    notifiers,
     references,
+    snapshots,
     writeback,
 )
 from reference_impl.mutants.consequences import CONSEQUENCES
@@ -25,6 +31,12 @@ _CHAPTERS: tuple[Mutant, ...] = (
     *references.MUTANTS,
     *counters.MUTANTS,
     *longterm.MUTANTS,
+    *snapshots.MUTANTS,
+    *anonymous.MUTANTS,
+    *notifiers.MUTANTS,
+    *direct_io.MUTANTS,
+    *invalidation.MUTANTS,
+    *folios.MUTANTS,
     *liveness.MUTANTS,
 )
 
