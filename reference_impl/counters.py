@@ -29,6 +29,8 @@ class Counters:
     """Pages of files that are dirty now."""
     under_writeback: int = 0
     """Pages that are under writeback now."""
+    pinned_vm: int = 0
+    """Pages charged for long-term pins now."""
 
     def count_slow(self) -> None:
         """Count a pin taken by get_user_pages."""
@@ -66,6 +68,7 @@ class Counters:
             nr_foll_pin_released=self.foll_pin_released,
             nr_dirty=self.dirty,
             nr_writeback=self.under_writeback,
+            pinned_vm=self.pinned_vm,
             nr_free_pages=free_pages,
         )
 

@@ -19,6 +19,7 @@ from reference_impl.dirty import Dirty
 from reference_impl.gup import Grab, GupFlags, GupSlow
 from reference_impl.gup_fast import GupFast
 from reference_impl.memory import Page
+from reference_impl.migrate import Migration
 from reference_impl.mm import Mm
 from reference_impl.pagetable import Process
 from reference_impl.stepping import Stepped
@@ -44,6 +45,7 @@ class Devices:
     fast: GupFast
     grab: Grab
     dirty: Dirty
+    migration: Migration
     pins: dict[int, Pin] = attrs.field(factory=dict[int, Pin])
 
     # --- getting --------------------------------------------------------------------
@@ -77,16 +79,50 @@ class Devices:
         """
         if pages < 0 or (flags.longterm and not flags.tracked):
             raise KernelError(Errno.EINVAL, f"{pages} page(s) with {flags}")
-        owner, start = self.locate(process, mapping)
+        while True:
+            owner, start = self.locate(process, mapping)
+            addresses = range(start + first, start + first + pages)
+            granted = yield from self.get_pages(get, owner, addresses, flags)
+            if not flags.longterm:
+                return Pin(flags, list(granted))
+            yield Step("longterm.zone_checked")
+            if not self.must_settle(granted):
+                self.grab.counters.pinned_vm += len(granted)
+                return Pin(flags, list(granted))
+            yield from self.settle(granted)
+
+    def get_pages(
+        self, get: Get, owner: Process, addresses: range, flags: GupFlags
+    ) -> Stepped[list[Page]]:
+        """Call get_user_pages once."""
         granted: list[Page] = []
         try:
-            yield from get(
-                owner, range(start + first, start + first + pages), flags, granted
-            )
+            yield from get(owner, addresses, flags, granted)
         except KernelError:
             if not granted:
                 raise
-        return Pin(flags, list(granted))
+        return granted
+
+    def must_settle(self, pages: list[Page]) -> bool:
+        """Tell whether one of the pages is where nothing may be pinned for long."""
+        return any(map(self.is_movable, pages))
+
+    def is_movable(self, page: Page) -> bool:
+        """Tell whether a page is in the movable zone."""
+        return self.grab.memory.is_in_zone(page.pfn)
+
+    def settle(self, granted: list[Page]) -> Stepped[None]:
+        """Let all pages go and move those that may not stay where they are.
+
+        Raises:
+            KernelError: EBUSY, if one of them cannot be moved; none is pinned then.
+        """
+        movable = [page for page in granted if self.is_movable(page)]
+        for page in dict.fromkeys(movable):
+            self.grab.memory.get(page)
+        for page in granted:
+            self.grab.release(page)
+        yield from self.migration.settle(movable)
 
     def locate(self, process: int, mapping: int) -> tuple[Process, int]:
         """Return the process and the address of a mapping."""
@@ -134,7 +170,13 @@ class Devices:
         if found is None or pin.flags.tracked is not tracked:
             raise KernelError(Errno.EINVAL, f"page {page} of the pin cannot be put")
         pin.pages[page] = None
+        self.uncharge(pin)
         return found
+
+    def uncharge(self, pin: Pin) -> None:
+        """Take back what one page of a long-term pin was charged for."""
+        if pin.flags.longterm:
+            self.grab.counters.pinned_vm -= 1
 
     def find_pin(self, handle: int) -> Pin:
         """Find a pin by its handle."""
@@ -150,7 +192,7 @@ class Devices:
     def put_page(self, handle: int, page: int) -> None:
         """Put one plain reference."""
         found = self.take_slot(self.find_pin(handle), page, tracked=False)
-        self.grab.memory.put(found)
+        self.grab.release_reference(found)
 
     def release(self, page: Page) -> None:
         """Drop the pin of one page."""
@@ -193,5 +235,6 @@ class Devices:
                 yield from make_dirty(page)
                 yield Step("put.dirtied")
             pin.pages[slot] = None
+            self.uncharge(pin)
             self.release(page)
             yield Step("put.released")

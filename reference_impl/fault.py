@@ -3,7 +3,8 @@
 A write to a page whose writes are tracked goes through page_mkwrite, which
 returns with the page locked. The entry is made writable and the page dirty under
 that same hold of the lock. Cleaning a page needs the lock too, so it sees either
-nothing of the fault or all of it.
+nothing of the fault or all of it. Anonymous memory and private mappings, of which no
+file needs to know, are dealt with in `cow.py`.
 
 Interface:
   * `handle` deals with one access. Afterwards look at the page table again:
@@ -13,21 +14,13 @@ Interface:
 import attrs
 
 from conformance.interface import Errno, KernelError, Step
+from reference_impl.cow import Access, Cow
 from reference_impl.filesystem import Filesystem
 from reference_impl.memory import Page
 from reference_impl.pagetable import PageTables, Process, Pte, Vma
 from reference_impl.stepping import Stepped, flags_of
 
-
-@attrs.frozen
-class Access:
-    """What is being attempted at an address."""
-
-    write: bool
-    for_device: bool = False
-    """By get_user_pages, which never gets a page that is under writeback."""
-    nowait: bool = False
-    """Refuse with EAGAIN instead of waiting."""
+__all__ = ["Access", "Fault"]
 
 
 @attrs.define(eq=False)
@@ -36,6 +29,7 @@ class Fault:
 
     filesystem: Filesystem
     tables: PageTables
+    cow: Cow
 
     def handle(self, process: Process, address: int, access: Access) -> Stepped[None]:
         """Handle one fault.
@@ -47,8 +41,21 @@ class Fault:
                 if its page cannot be had; EAGAIN, if it would wait and may not.
         """
         vma = process.find_vma(address)
-        if vma is None or (access.write and not vma.is_writable):
+        if vma is None or not self.is_allowed(vma, access):
             raise KernelError(Errno.EFAULT, f"address {address} is not mapped so")
+        if vma.anon is not None:
+            yield from self.cow.handle(vma, address, access)
+        else:
+            yield from self.handle_shared(vma, address, access)
+        yield Step("fault.page_unlocked")
+
+    def is_allowed(self, vma: Vma, access: Access) -> bool:
+        """Tell whether a mapping allows an access; a private one can be forced."""
+        is_forced = access.force and vma.is_private
+        return not access.write or vma.is_writable or is_forced
+
+    def handle_shared(self, vma: Vma, address: int, access: Access) -> Stepped[None]:
+        """Handle a fault of a shared mapping of a file."""
         index = vma.index_of(address)
         if index * self.filesystem.geometry.words_per_page >= vma.inode.size_words:
             raise KernelError(Errno.EIO, f"page {index} is beyond the end of file")
@@ -64,7 +71,6 @@ class Fault:
                 yield from self.map_page(vma, address, page, access)
         finally:
             self.filesystem.memory.put(page)
-        yield Step("fault.page_unlocked")
 
     def map_page(
         self, vma: Vma, address: int, page: Page, access: Access

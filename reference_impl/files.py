@@ -3,7 +3,8 @@
 A write enters through the gate, so that a freeze finds no write under way. Blocks
 leave a file under the invalidate lock, when no page can come in over them and no
 write to them is in flight; the pages that go are orphans, whether or not a device
-has pinned them.
+has pinned them. A folio that goes in part is split before, if it can be; pages of a
+pinned one go one by one, and what their device writes is seen by nobody.
 
 Interface:
   * The methods are the operations; `open` and `close` surround every use of a
@@ -14,6 +15,7 @@ import attrs
 
 from conformance.interface import Errno, KernelError, Step
 from reference_impl.filesystem import Filesystem
+from reference_impl.folio import Folios
 from reference_impl.inode import Inode
 from reference_impl.memory import Page
 from reference_impl.pagecache import AddressSpace
@@ -27,6 +29,7 @@ class Files:
 
     filesystem: Filesystem
     rmap: Rmap
+    folios: Folios
     names: dict[int, Inode] = attrs.field(factory=dict[int, Inode])
     """By handle of the file."""
 
@@ -231,6 +234,7 @@ class Files:
         yield Step("truncate.size_set")
         yield from self.rmap.unmap_range(inode.space, first_gone, None)
         yield Step("truncate.unmapped")
+        yield from self.folios.split_edge(inode, first_gone)
         yield from self.remove_pages(inode, first_gone, None)
         yield from self.clear_tail(inode)
         inode.space.invalidate_lock.release_write()
@@ -282,8 +286,7 @@ class Files:
     def free_extent(self, inode: Inode, index: int) -> None:
         """Make a page of a file a hole."""
         extent = inode.extents.pop(index)
-        if not extent.is_shared:
-            self.filesystem.space.free(extent.block)
+        self.filesystem.space.free(extent.block)
 
     def punch_hole(self, file: int, page: int, pages: int) -> Stepped[None]:
         """Make pages of a file a hole; its size stays."""
@@ -294,6 +297,8 @@ class Files:
                 yield from inode.space.invalidate_lock.acquire_write("punch_hole")
                 yield from self.rmap.unmap_range(inode.space, page, page + pages)
                 yield Step("truncate.unmapped")
+                yield from self.folios.split_edge(inode, page)
+                yield from self.folios.split_edge(inode, page + pages)
                 yield from self.remove_pages(inode, page, page + pages)
                 inode.space.invalidate_lock.release_write()
                 self.filesystem.update_mtime(inode)

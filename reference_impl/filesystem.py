@@ -2,8 +2,8 @@
 
 Every write access to a clean page begins with page_mkwrite: only there can the
 filesystem make sure that the page can be written back later. Its order is lock,
-revalidate, wait for stable, wait for thaw, prepare; each wait drops the lock and
-begins anew, so that at the end all conditions hold under one hold of it.
+revalidate, wait for sharing, for stable, for thaw, prepare; each wait drops the lock
+and begins anew, so that at the end all conditions hold under one hold of it.
 
 Interface:
   * `page_mkwrite` returns with the page locked and ready to be dirtied, or says
@@ -16,90 +16,21 @@ Interface:
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 
-from conformance.interface import (
-    Errno,
-    Event,
-    Feature,
-    Geometry,
-    KernelError,
-    Setup,
-    Step,
-)
+from conformance.interface import Errno, Event, Geometry, KernelError, Step
 from conformance.interface.events import PageMkwriteCalled, PageMkwriteReturned
 from reference_impl import cipher
 from reference_impl.blockdev import Disk, Words
+from reference_impl.gate import Gate
 from reference_impl.inode import Extent, Inode
 from reference_impl.memory import Memory, Page
 from reference_impl.pagecache import PageCache
 from reference_impl.space import Journal, Space
 from reference_impl.stepping import SPACE, Stepped, flags_of, wait_until
-
-
-@attrs.frozen
-class Traits:
-    """What kind of filesystem it is."""
-
-    has_checksums: bool
-    has_encryption: bool
-    is_copy_on_write: bool
-    is_tracked: bool
-    """Its pages are written back; false for tmpfs."""
-    needs_stable_pages: bool
-    """Content must not change while the disk may look at it."""
-
-    @classmethod
-    def of(cls, setup: Setup) -> "Traits":
-        """Read the kind of filesystem from the setup."""
-        checksums = setup.has(Feature.CHECKSUMS)
-        stable = (Feature.CHECKSUMS, Feature.PARITY, Feature.STABLE_WRITES)
-        return cls(
-            has_checksums=checksums,
-            has_encryption=setup.has(Feature.ENCRYPTION),
-            is_copy_on_write=checksums or setup.has(Feature.COPY_ON_WRITE),
-            is_tracked=not setup.has(Feature.NO_DIRTY_TRACKING),
-            needs_stable_pages=any(setup.has(feature) for feature in stable),
-        )
-
-
-@attrs.define(eq=False)
-class Gate:
-    """Lets writers in until the filesystem comes to rest."""
-
-    is_closed: bool = False
-    is_frozen: bool = False
-    """It has come to rest: no writeback starts."""
-    writers: int = 0
-    """Write accesses that have begun and not ended."""
-
-    def is_open(self) -> bool:
-        """Whether a write access may begin."""
-        return not self.is_closed
-
-    def is_thawed(self) -> bool:
-        """Whether writeback may start."""
-        return not self.is_frozen
-
-    def is_idle(self) -> bool:
-        """Whether no write access is in progress."""
-        return self.writers == 0
-
-    def enter(self) -> Stepped[None]:
-        """Begin a write access, waiting until the filesystem is thawed."""
-        yield from wait_until("thaw", self.is_open)
-        self.writers += 1
-
-    def leave(self) -> None:
-        """End a write access."""
-        assert self.writers > 0, "no write access is in progress"
-        self.writers -= 1
-
-    def close(self) -> Stepped[None]:
-        """Let nobody in any more, and wait for those who are in."""
-        self.is_closed = True
-        yield from wait_until("writers", self.is_idle)
+from reference_impl.traits import Traits
 
 
 @attrs.define(eq=False)
@@ -171,6 +102,10 @@ class Filesystem:
                 self.cache.unlock(page)
                 return False
             yield Step("mkwrite.revalidated", own, own)
+            if not self.may_be_dirtied(inode, index):
+                self.cache.unlock(page)
+                yield from self.wait_for_sharing(inode, index, nowait=nowait)
+                continue
             if self.must_wait_for_writeback(page, for_device=for_device):
                 self.cache.unlock(page)
                 yield from self.cache.wait_writeback(page, nowait=nowait)
@@ -196,6 +131,24 @@ class Filesystem:
         """
         needs_wait = for_device or self.traits.needs_stable_pages
         return needs_wait and page.is_under_writeback
+
+    def may_be_dirtied(self, inode: Inode, index: int) -> bool:
+        """Tell whether a clean page may become dirty now, as far as its file goes.
+
+        Not while blocks are about to be shared, nor while the page is being written
+        past the cache: it could not be dropped afterwards.
+        """
+        return inode.may_be_dirtied() and index not in inode.direct_writes
+
+    def wait_for_sharing(
+        self, inode: Inode, index: int, *, nowait: bool
+    ) -> Stepped[None]:
+        """Wait for whoever shares blocks, or writes past the cache."""
+        yield from wait_until(
+            "sharing or direct I/O",
+            lambda: self.may_be_dirtied(inode, index),
+            nowait=nowait,
+        )
 
     def must_wait_for_thaw(self) -> bool:
         """Tell whether the filesystem is frozen."""
@@ -229,7 +182,7 @@ class Filesystem:
         extent = inode.extents.get(index)
         if not self.traits.is_tracked:
             return 0
-        if extent is None or extent.is_shared:
+        if extent is None or self.space.is_shared(extent.block):
             return 2
         return 1 if self.traits.is_copy_on_write else 0
 
@@ -286,20 +239,53 @@ class Filesystem:
         return lambda: page.is_uptodate or not page.is_locked
 
     def bring_in(self, inode: Inode, index: int, *, nowait: bool) -> Stepped[None]:
-        """Add a page to the page cache and fill it from the disk."""
+        """Add a page to the page cache and fill it from the disk, with its folio."""
         space = inode.space
         yield from space.invalidate_lock.acquire_read(nowait=nowait)
         try:
             if index not in space.pages:
-                page = self.memory.allocate()
-                page.locked_by = "read"
-                self.cache.insert(space, index, page)
+                pages = self.allocate_around(inode, index)
+                for number, page in pages.items():
+                    page.locked_by = "read"
+                    self.cache.insert(space, number, page)
                 yield Step("read.page_locked")
-                self.fill_or_drop(inode, page, index)
+                self.fill_all(inode, pages, index)
                 yield Step("read.page_filled")
-                self.cache.unlock(page)
+                for page in pages.values():
+                    self.cache.unlock(page)
         finally:
             space.invalidate_lock.release_read()
+
+    def allocate_around(self, inode: Inode, index: int) -> dict[int, Page]:
+        """Allocate the folio that a page of a file belongs to; by index.
+
+        A single page, if there are no large folios, if another page of the file is in
+        the way, or if memory is too broken up.
+        """
+        count = self.geometry.folio_pages
+        indexes = range(index - index % count, index - index % count + count)
+        if count > 1 and not any(number in inode.space.pages for number in indexes):
+            folio = self.memory.allocate_folio()
+            if folio:
+                return dict(zip(indexes, folio, strict=True))
+        return {index: self.memory.allocate()}
+
+    def fill_all(self, inode: Inode, pages: dict[int, Page], index: int) -> None:
+        """Fill new pages; only for the one that is wanted does it matter if it fails.
+
+        The others are read ahead.
+        """
+        ahead = [number for number in pages if number != index]
+        try:
+            self.fill_or_drop(inode, pages[index], index)
+        except KernelError:
+            for number in ahead:
+                self.orphan(inode, pages[number])
+                self.cache.unlock(pages[number])
+            raise
+        for number in ahead:
+            with suppress(KernelError):
+                self.fill_or_drop(inode, pages[number], number)
 
     def fill_or_drop(self, inode: Inode, page: Page, index: int) -> None:
         """Fill a new page; if that fails, take it out again."""
@@ -353,7 +339,7 @@ class Filesystem:
 
     def goes_elsewhere(self, extent: Extent) -> bool:
         """Tell whether a block may not be written in place."""
-        return extent.is_shared or self.traits.is_copy_on_write
+        return self.space.is_shared(extent.block) or self.traits.is_copy_on_write
 
     def data_landed(
         self, inode: Inode, page: Page, block: int, checksum: Words
@@ -362,9 +348,10 @@ class Filesystem:
         old = inode.extents.get(page.index)
         keeps_checksums = self.traits.has_checksums
         inode.extents[page.index] = Extent(block, checksum if keeps_checksums else None)
-        if old is None or old.block == block or old.is_shared:
+        if old is None or old.block == block:
             return
-        if page.is_dirty and page.blocks_reserved < 1:
+        needs_block = page.is_dirty and page.blocks_reserved < 1
+        if needs_block and not self.space.is_shared(old.block):
             self.space.free_to(page, old.block)
         else:
             self.space.free(old.block)

@@ -4,6 +4,11 @@ The slow way holds the mmap_lock and takes faults. Reading an entry and taking t
 pin is one moment there (the page table lock). After each fault the page table is
 read again: the page may have been cleaned or taken away since.
 
+A pin wants a page that stays the one that the process sees. So an anonymous page is
+pinned only while it is exclusive, and one that is not is copied first (*unshared*),
+for a reader, too. Pages of files in private mappings are, if it is for long: the first
+store would replace them.
+
 A page is never handed out for writing while it is under writeback (S25): it takes
 the write fault, even if the entry is writable, and the fault waits.
 
@@ -20,10 +25,11 @@ import attrs
 
 from conformance.interface import Errno, Event, KernelError, Step
 from conformance.interface.events import PinGranted, PinReleased, PinTaken
+from reference_impl.anon import AnonVma, is_zero
 from reference_impl.counters import Counters
 from reference_impl.fault import Access, Fault
 from reference_impl.memory import Memory, Page
-from reference_impl.pagetable import Process, Pte
+from reference_impl.pagetable import Process, Pte, Vma
 from reference_impl.stepping import Stepped
 
 
@@ -36,6 +42,8 @@ class GupFlags:
     nowait: bool = False
     tracked: bool = True
     """False: a plain reference for each page."""
+    force: bool = False
+    """Write to private mappings even if they are read-only."""
 
 
 @attrs.define(eq=False)
@@ -48,22 +56,42 @@ class Grab:
 
     def may_use(self, pte: Pte | None, flags: GupFlags) -> bool:
         """Tell whether an entry allows the access that is asked for."""
-        return pte is not None and (pte.is_writable or not flags.write)
+        if pte is None:
+            return False
+        return pte.is_writable or not flags.write or self.may_force(pte.page, flags)
+
+    def may_force(self, page: Page, flags: GupFlags) -> bool:
+        """Tell whether a page may be written to though its entry is read-only."""
+        return flags.force and page.is_exclusive
+
+    def must_unshare(self, pte: Pte, flags: GupFlags, *, is_private: bool) -> bool:
+        """Tell whether the process must get a page of its own before it is pinned.
+
+        `is_private` is of the mapping; who cannot know says yes.
+        """
+        page = pte.page
+        if pte.is_writable or flags.write or not flags.tracked:
+            return False
+        if isinstance(page.anon, AnonVma):
+            return not page.is_exclusive and not page.anon.is_shared
+        return flags.longterm and is_private
 
     def must_wait(self, page: Page, flags: GupFlags) -> bool:
         """Tell whether the page must not be handed out before a fault has waited."""
         return flags.write and page.is_under_writeback
 
-    def worth(self, flags: GupFlags) -> int:
+    def worth(self, page: Page, flags: GupFlags) -> int:
         """Return by how much the reference count goes up for one page."""
-        return self.memory.geometry.pin_bias if flags.tracked else 1
+        return self.memory.pin_worth(page) if flags.tracked else 1
 
     def has_room(self, page: Page, flags: GupFlags) -> bool:
         """Tell whether the reference count can go up once more."""
-        return self.memory.has_room(page, self.worth(flags))
+        return self.memory.has_room(page, self.worth(page, flags))
 
     def take(self, page: Page, flags: GupFlags, path: str) -> None:
-        """Raise the reference count for one page granted."""
+        """Raise the reference count for one page granted; the zero page has none."""
+        if is_zero(page):
+            return
         if not flags.tracked:
             self.memory.get(page)
             return
@@ -77,6 +105,8 @@ class Grab:
 
     def give_back(self, page: Page, flags: GupFlags) -> None:
         """Undo `take` for a page that will not be granted."""
+        if is_zero(page):
+            return
         if not flags.tracked:
             self.memory.put(page)
             return
@@ -85,11 +115,18 @@ class Grab:
 
     def release(self, page: Page) -> None:
         """Put one pin; the counters come before the page may be gone."""
+        if is_zero(page):
+            return
         key = page.key
         self.counters.count_returned()
         self.memory.unpin(page)
         if self.tell is not None:
             self.tell(PinReleased(key, page.pfn))
+
+    def release_reference(self, page: Page) -> None:
+        """Put one plain reference."""
+        if not is_zero(page):
+            self.memory.put(page)
 
     def tell_granted(self, page: Page, flags: GupFlags, path: str) -> None:
         """Tell that a page was put into the result."""
@@ -125,6 +162,7 @@ class GupSlow:
         try:
             for address in addresses:
                 self.check_vma(process, address, flags)
+                self.check_secret(process, address)
                 yield Step("gup_slow.vma_checked")
                 page = yield from self.get_page(process, address, flags)
                 granted.append(page)
@@ -140,10 +178,21 @@ class GupSlow:
         unbounded time.
         """
         vma = process.find_vma(address)
-        if vma is None or (flags.write and not vma.is_writable):
+        if vma is None or not self.allows(vma, flags):
             raise KernelError(Errno.EFAULT, f"address {address} is not mapped so")
-        if self.refuses_longterm(flags, is_tracked=vma.space.is_tracked):
-            raise KernelError(Errno.EFAULT, f"file {vma.inode.file} is written back")
+        if self.refuses_longterm(flags, is_tracked=vma.is_tracked):
+            raise KernelError(Errno.EFAULT, f"mapping {vma.mapping} is written back")
+
+    def check_secret(self, process: Process, address: int) -> None:
+        """Refuse an address that is nobody's business but the process's."""
+        vma = process.find_vma(address)
+        if vma is not None and vma.is_secret:
+            raise KernelError(Errno.EFAULT, f"address {address} is secret")
+
+    def allows(self, vma: Vma, flags: GupFlags) -> bool:
+        """Tell whether a mapping lets its pages go for what is asked for."""
+        is_forced = flags.force and vma.is_private
+        return not flags.write or vma.is_writable or is_forced
 
     def refuses_longterm(self, flags: GupFlags, *, is_tracked: bool) -> bool:
         """Tell whether a pin would be long-term, for writing, of a tracked page."""
@@ -173,6 +222,8 @@ class GupSlow:
         pte = process.ptes.get(address)
         if pte is None or not self.grab.may_use(pte, flags):
             return None
+        if self.must_unshare(process, address, flags):
+            return None
         if self.grab.must_wait(pte.page, flags):
             return None
         if not self.grab.has_room(pte.page, flags):
@@ -180,6 +231,14 @@ class GupSlow:
             raise KernelError(Errno.EOVERFLOW, f"page {pte.page.pfn} has no room")
         self.grab.take(pte.page, flags, "slow")
         return pte.page
+
+    def must_unshare(self, process: Process, address: int, flags: GupFlags) -> bool:
+        """Tell whether the page at an address must become the process's own first."""
+        pte = process.ptes.get(address)
+        vma = process.find_vma(address)
+        if pte is None or vma is None:
+            return False
+        return self.grab.must_unshare(pte, flags, is_private=vma.is_private)
 
     def follow_after_fault(
         self, process: Process, address: int, flags: GupFlags
@@ -197,10 +256,20 @@ class GupSlow:
                 as they are.
         """
         yield Step("gup_slow.faulting")
-        access = Access(flags.write, for_device=flags.write, nowait=flags.nowait)
+        access = self.access(process, address, flags)
         try:
             yield from self.fault.handle(process, address, access)
         except KernelError as error:
             if error.errno in (Errno.EAGAIN, Errno.ENOMEM):
                 raise
             raise KernelError(Errno.EFAULT, error.reason) from error
+
+    def access(self, process: Process, address: int, flags: GupFlags) -> Access:
+        """Return what is attempted at an address on behalf of a device."""
+        return Access(
+            flags.write,
+            for_device=flags.write,
+            nowait=flags.nowait,
+            unshare=self.must_unshare(process, address, flags),
+            force=flags.force,
+        )

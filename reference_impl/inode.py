@@ -3,6 +3,7 @@
 Interface:
   * `Inode.extents` tells for each page the block that holds it; nothing: a hole.
     An extent appears when its data has landed, not earlier.
+  * Whether another page refers to the same block, `Space` knows.
   * Errors of writeback are counted, so that everybody who asks by fsync learns of
     each error once.
 """
@@ -25,8 +26,6 @@ class Extent:
 
     The content itself serves as a checksum without collisions.
     """
-    is_shared: bool = False
-    """Another file refers to the block: it may not be written in place."""
 
 
 @attrs.define(eq=False)
@@ -40,7 +39,11 @@ class Inode:
     extents: dict[int, Extent] = attrs.field(factory=dict[int, Extent])
     """By page; nothing: a hole."""
     lock: Lock = attrs.field(factory=lambda: Lock("inode lock"))
-    """Held by write, truncate, punch_hole, unlink and direct I/O."""
+    """Held by write, truncate, punch_hole, direct I/O, clone and dedupe."""
+    is_being_shared: bool = False
+    """Its blocks are about to be shared: page_mkwrite has to wait."""
+    direct_writes: set[int] = attrs.field(factory=set[int])
+    """Pages that are being written past the cache: page_mkwrite has to wait."""
     mtime: int = 0
     """Counts modifications."""
     mkwrites: int = 0
@@ -72,6 +75,10 @@ class Inode:
             for _, page in sorted(self.space.pages.items())
             if page.is_dirty or page.is_under_writeback or page.is_locked
         ]
+
+    def may_be_dirtied(self) -> bool:
+        """Tell whether page_mkwrite may go on: nobody is about to share blocks."""
+        return not self.is_being_shared
 
     def has_dirty(self) -> bool:
         """Tell whether any page is dirty or may be about to become dirty."""

@@ -1,8 +1,8 @@
 """Address spaces: mmap and its kin, fork and exit, loads and stores.
 
 Whoever changes the mappings of a process holds its mmap_lock alone; whoever moves
-or copies page table entries of a file also bars the walks of the reverse map over
-that file.
+or copies page table entries also bars the walks of the reverse map over the file or
+the anonymous memory that they show.
 
 Interface:
   * The methods of `Mm` are the operations on mappings and processes.
@@ -15,8 +15,12 @@ from typing import NoReturn
 import attrs
 
 from conformance.interface import Errno, KernelError, Signal, SignalName, Step
+from reference_impl.anon import AnonVma
 from reference_impl.fault import Access, Fault
 from reference_impl.files import Files
+from reference_impl.fork import ForkCopy
+from reference_impl.inode import Inode
+from reference_impl.notifier import Change
 from reference_impl.pagetable import PageTables, Process, Vma
 from reference_impl.rmap import Rmap
 from reference_impl.stepping import Stepped
@@ -29,6 +33,7 @@ class Mm:
     files: Files
     rmap: Rmap
     tables: PageTables
+    fork_copy: ForkCopy
     processes: dict[int, Process] = attrs.field(factory=dict[int, Process])
 
     def find_process(self, process: int) -> Process:
@@ -51,31 +56,53 @@ class Mm:
         self,
         process: int,
         mapping: int,
-        file: int,
+        file: int | None,
         page: int,
         pages: int,
         writable: bool,
+        *,
+        shared: bool = True,
+        secret: bool = False,
     ) -> Stepped[None]:
-        """Map pages of a file, shared; a process begins with its first mapping."""
-        if pages < 1 or page < 0:
+        """Map pages of a file, or anonymous memory (`file` is None).
+
+        A process begins with its first mapping.
+        """
+        if pages < 1 or page < 0 or (secret and file is not None):
             raise KernelError(Errno.EINVAL, f"{pages} page(s) from page {page}")
-        inode = self.files.open(file, Errno.EINVAL)
+        inode = None if file is None else self.files.open(file, Errno.EINVAL)
+        anon = self.make_anon_vma(inode, is_shared=shared, is_secret=secret)
         owner = self.processes.setdefault(process, Process(process))
         yield from owner.mmap_lock.acquire_write("mmap")
         try:
             if mapping in owner.vmas:
-                self.files.close(inode)
+                self.close(inode)
                 raise KernelError(Errno.EINVAL, f"there is a mapping {mapping}")
             start = owner.take_addresses(pages)
-            vma = Vma(owner, mapping, inode, page, pages, start, writable)
+            first = 0 if inode is None else page
+            vma = Vma(owner, mapping, inode, first, pages, start, writable, anon)
             self.add_vma(vma)
         finally:
             owner.mmap_lock.release_write()
 
+    def make_anon_vma(
+        self, inode: Inode | None, *, is_shared: bool, is_secret: bool
+    ) -> AnonVma | None:
+        """Return the owner of what a mapping has beside the pages of its file."""
+        if inode is not None and is_shared:
+            return None
+        return AnonVma(is_secret, is_shared)
+
+    def close(self, inode: Inode | None) -> None:
+        """End the use of a file by a mapping, if it has one."""
+        if inode is not None:
+            self.files.close(inode)
+
     def add_vma(self, vma: Vma) -> None:
         """Make a mapping known to its process and to the reverse map."""
         vma.process.vmas[vma.mapping] = vma
-        self.rmap.of(vma.space).vmas.append(vma)
+        for owner in vma.owners:
+            self.rmap.of(owner).vmas.append(vma)
 
     def munmap(self, process: int, mapping: int) -> Stepped[None]:
         """Remove a mapping."""
@@ -92,22 +119,39 @@ class Mm:
         Context: the mmap_lock is held alone.
         """
         yield from self.bar(vma, "munmap")
-        for address in range(vma.start, vma.start + vma.pages):
-            if address in vma.process.ptes:
-                self.tables.zap(vma.process, address)
+        change = yield from self.announce_removal(vma)
+        for address in vma.addresses:
+            if self.tables.clear(vma.process, address):
                 yield Step("munmap.pte_cleared")
-        self.rmap.of(vma.space).vmas.remove(vma)
+        self.tables.notifiers.invalidate_end(change)
+        for owner in vma.owners:
+            self.rmap.of(owner).vmas.remove(vma)
         self.unbar(vma)
         del vma.process.vmas[vma.mapping]
-        self.files.close(vma.inode)
+        if vma.anon is not None and not self.rmap.of(vma.anon).vmas:
+            self.give_up(vma.anon, range(vma.pages))
+        self.close(vma.backing)
+
+    def give_up(self, anon: AnonVma, indices: range) -> None:
+        """Drop pages of shared anonymous memory."""
+        for index in indices:
+            page = anon.pages.pop(index, None)
+            if page is not None:
+                self.tables.let_go(page)
+
+    def announce_removal(self, vma: Vma) -> Stepped[Change]:
+        """Tell those who follow a mapping that its entries are about to go."""
+        return self.tables.notifiers.invalidate_start(vma.process, vma.addresses)
 
     def bar(self, vma: Vma, who: str) -> Stepped[None]:
-        """Keep walks of the reverse map out of the file of a mapping."""
-        yield from self.rmap.bar(vma.space, who)
+        """Keep walks of the reverse map off what a mapping shows; the file first."""
+        for owner in vma.owners:
+            yield from self.rmap.bar(owner, who)
 
     def unbar(self, vma: Vma) -> None:
         """Let walks go on."""
-        self.rmap.unbar(vma.space)
+        for owner in vma.owners:
+            self.rmap.unbar(owner)
 
     def mprotect(self, process: int, mapping: int, writable: bool) -> Stepped[None]:
         """Make a mapping writable, or read-only.
@@ -119,12 +163,25 @@ class Mm:
         try:
             vma = self.find_vma(process, mapping)
             vma.is_writable = writable
-            for address in range(vma.start, vma.start + vma.pages):
-                if address in owner.ptes and not writable:
-                    self.tables.protect(owner, address, clean=False)
-                    yield Step("mprotect.pte_changed")
+            if not writable:
+                yield from self.protect_all(vma)
         finally:
             owner.mmap_lock.release_write()
+
+    def protect_all(self, vma: Vma) -> Stepped[None]:
+        """Make the entries of a mapping read-only."""
+        change = yield from self.announce_protection(vma)
+        for address in vma.addresses:
+            if address in vma.process.ptes:
+                self.tables.protect(vma.process, address, clean=False)
+                yield Step("mprotect.pte_changed")
+        self.tables.notifiers.invalidate_end(change)
+
+    def announce_protection(self, vma: Vma) -> Stepped[Change]:
+        """Tell those who follow a mapping that it is about to become read-only."""
+        return self.tables.notifiers.invalidate_start(
+            vma.process, vma.addresses, only_protects=True
+        )
 
     def mremap(self, process: int, mapping: int) -> Stepped[None]:
         """Move a mapping, entries and all, to other addresses."""
@@ -133,6 +190,7 @@ class Mm:
         try:
             vma = self.find_vma(process, mapping)
             yield from self.bar(vma, "mremap")
+            change = yield from self.announce_removal(vma)
             old_start = vma.start
             vma.start = owner.take_addresses(vma.pages)
             for offset in range(vma.pages):
@@ -141,6 +199,10 @@ class Mm:
                     yield Step("mremap.pte_taken")
                     self.tables.move(owner, pte, vma.start + offset)
                     yield Step("mremap.pte_moved")
+                elif old_start + offset in owner.swapped:
+                    slot = self.tables.take_swapped(owner, old_start + offset)
+                    self.tables.copy_swapped(owner, vma.start + offset, slot)
+            self.tables.notifiers.invalidate_end(change)
             self.unbar(vma)
         finally:
             owner.mmap_lock.release_write()
@@ -148,7 +210,11 @@ class Mm:
     # --- processes ----------------------------------------------------------------
 
     def fork(self, process: int, child: int) -> Stepped[None]:
-        """Make a child process with the same shared mappings."""
+        """Make a child process with the same mappings.
+
+        Raises:
+            KernelError: EINVAL; ENOMEM, and there is no child.
+        """
         parent = self.find_process(process)
         yield from parent.mmap_lock.acquire_write("fork")
         try:
@@ -157,9 +223,15 @@ class Mm:
             born = Process(child, next_address=parent.next_address)
             self.processes[child] = born
             yield from born.mmap_lock.acquire_write("fork")
-            for vma in list(parent.vmas.values()):
-                yield from self.copy_vma(vma, born)
-            born.mmap_lock.release_write()
+            try:
+                for vma in list(parent.vmas.values()):
+                    yield from self.copy_vma(vma, born)
+            except KernelError:
+                yield from self.remove_vmas(born)
+                del self.processes[child]
+                raise
+            finally:
+                born.mmap_lock.release_write()
         finally:
             parent.mmap_lock.release_write()
 
@@ -169,20 +241,23 @@ class Mm:
         copy = Vma(
             child,
             vma.mapping,
-            vma.inode,
+            vma.backing,
             vma.first_page,
             vma.pages,
             vma.start,
             vma.is_writable,
+            vma.anon,
         )
-        vma.inode.users += 1
+        if vma.backing is not None:
+            vma.backing.users += 1
         self.add_vma(copy)
-        for address in range(vma.start, vma.start + vma.pages):
-            pte = vma.process.ptes.get(address)
-            if pte is not None:
-                self.tables.set_pte(child, address, pte)
-                yield Step("fork.pte_copied")
-        self.unbar(vma)
+        change = yield from self.fork_copy.begin(vma)
+        try:
+            for address in vma.addresses:
+                yield from self.fork_copy.copy_entry(vma, child, address)
+        finally:
+            self.fork_copy.end(vma, change)
+            self.unbar(vma)
 
     def exit(self, process: int) -> Stepped[None]:
         """End a process; its mappings go, its pins stay with their devices."""
@@ -196,8 +271,22 @@ class Mm:
     def remove_all(self, owner: Process) -> Stepped[None]:
         """Remove every mapping of a process."""
         yield from owner.mmap_lock.acquire_write("exit")
+        yield from self.remove_vmas(owner)
+        owner.mmap_lock.release_write()
+
+    def remove_vmas(self, owner: Process, *, only_files: bool = False) -> Stepped[None]:
+        """Remove the mappings of a process, or those that have a file.
+
+        Context: the mmap_lock is held alone.
+        """
         for vma in list(owner.vmas.values()):
-            yield from self.remove_vma(vma)
+            if vma.backing is not None or not only_files:
+                yield from self.remove_vma(vma)
+
+    def remove_files(self, owner: Process) -> Stepped[None]:
+        """Remove every mapping of a process that shows a file."""
+        yield from owner.mmap_lock.acquire_write("umount")
+        yield from self.remove_vmas(owner, only_files=True)
         owner.mmap_lock.release_write()
 
 

@@ -72,7 +72,7 @@ class Mounts:
             yield from self.drop_pages(inode)
         self.filesystem.gate.is_closed = False
         for process in list(self.mm.processes.values()):
-            yield from self.mm.remove_all(process)
+            yield from self.mm.remove_files(process)
 
     def drop_pages(self, inode: Inode) -> Stepped[None]:
         """Orphan the pages of a file; where memory is all it has, unmap them."""

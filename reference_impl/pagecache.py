@@ -96,6 +96,22 @@ class PageCache:
         if self.tell is not None:
             self.tell(PageOrphaned(key, page.pfn))
 
+    def replace(self, space: AddressSpace, page: Page, target: Page) -> None:
+        """Make another page the page of the file; it takes over all that is known.
+
+        The cache takes over the reference of the target and drops that of the page.
+
+        Context: the page is locked, not under writeback, and nobody else holds it.
+        """
+        assert not page.is_under_writeback, f"page {page.pfn} is under writeback"
+        target.mapping, target.index = space, page.index
+        target.is_dirty, page.is_dirty = page.is_dirty, False
+        target.has_buffers, page.has_buffers = page.has_buffers, False
+        target.blocks_reserved, page.blocks_reserved = page.blocks_reserved, 0
+        space.pages[page.index] = target
+        page.mapping = None
+        self.memory.put(page)
+
     # --- dirty ------------------------------------------------------------------------
 
     def mark_dirty(self, page: Page) -> bool:

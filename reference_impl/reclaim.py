@@ -35,9 +35,11 @@ class Reclaim:
         if not inode.space.is_tracked:
             return
         for page in list(inode.space.pages.values()):
-            is_used = page.refcount > 1 or page.is_locked
-            if not is_used and self.is_clean(page):
-                self.remove(inode, page)
+            parts = page.cached_parts
+            is_used = page.refcount > len(parts) or any(p.is_locked for p in parts)
+            if not is_used and all(self.is_clean(part) for part in parts):
+                for part in parts:
+                    self.remove(inode, part)
 
     def reclaim(self, inode: Inode) -> Stepped[None]:
         """Unmap, clean and free as many pages of a file as can be."""
@@ -60,22 +62,50 @@ class Reclaim:
         yield from self.filesystem.cache.wait_writeback(page)
 
     def try_free(self, inode: Inode, page: Page) -> Stepped[None]:
-        """Unmap a page and free it, if nobody else holds it.
+        """Unmap a page and free it, if nobody else holds it; its folio goes with it.
 
         Context: the caller has a reference.
         """
         cache = self.filesystem.cache
         yield from cache.lock(page, "reclaim")
-        if cache.belongs(page, inode.space, page.index):
-            yield from self.rmap.unmap_page(inode.space, page)
-            yield Step("reclaim.unmapped")
-            if self.may_strip(page):
-                cache.release_buffers(page)
-                yield Step("reclaim.buffers_released")
-            if self.may_free(page):
-                self.remove(inode, page)
-        cache.unlock(page)
+        parts = self.lock_parts(inode, page)
+        if parts:
+            yield from self.free_parts(inode, parts)
+        for part in parts or [page]:
+            cache.unlock(part)
         yield Step("reclaim.page_freed")
+
+    def free_parts(self, inode: Inode, parts: list[Page]) -> Stepped[None]:
+        """Unmap the pages of a folio and free all of them, or none.
+
+        Context: they are locked.
+        """
+        for part in parts:
+            yield from self.rmap.unmap_page(inode.space, part)
+        yield Step("reclaim.unmapped")
+        for part in parts:
+            if self.may_strip(part):
+                self.filesystem.cache.release_buffers(part)
+                yield Step("reclaim.buffers_released")
+        if all(self.may_free(part) for part in parts):
+            for part in parts:
+                self.remove(inode, part)
+
+    def lock_parts(self, inode: Inode, page: Page) -> list[Page]:
+        """Lock the other pages of a locked page's folio, if they can be had at once.
+
+        Returns:
+            All of them that the file has; none, if the folio has to be left alone.
+        """
+        parts = page.cached_parts
+        is_free = all(part is page or not part.is_locked for part in parts)
+        if not self.filesystem.cache.belongs(page, inode.space, page.index):
+            return []
+        if not is_free:
+            return []
+        for part in parts:
+            part.locked_by = page.locked_by
+        return parts
 
     def may_strip(self, page: Page) -> bool:
         """Tell whether the buffers of a page may go."""
@@ -91,7 +121,8 @@ class Reclaim:
 
     def is_held(self, page: Page) -> bool:
         """Tell whether anybody else has a reference, a pin for instance."""
-        return page.refcount != CACHE_AND_OURS
+        others = len(page.cached_parts) - 1
+        return page.refcount != CACHE_AND_OURS + others
 
     def remove(self, inode: Inode, page: Page) -> None:
         """Take a page out of the cache."""

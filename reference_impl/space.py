@@ -6,11 +6,16 @@ freed may be used again only when no durable record of a file refers to it, or a
 power cut would show one file's data in another; so records are committed when free
 blocks run out.
 
+Clones share blocks, and a block that is shared is not written in place. It may be
+again when one user is left - provided that no durable record shows it to another, so
+records are committed then, too.
+
 Interface:
   * `reserve` raises a page's promise to a number of blocks, or refuses with ENOSPC
     and changes nothing; `unreserve` takes the promise back.
-  * `allocate` turns one promised block into a real one, `free` ends its use and
-    `free_to` hands it to the next promise of a page.
+  * `allocate` turns one promised block into a real one, `free` ends one use of it
+    and `free_to` hands it to the next promise of a page.
+  * `share` adds a user of a block, `is_shared` tells whether it has several.
   * `Journal.commit` makes size and extents of a file durable.
 """
 
@@ -87,6 +92,8 @@ class Space:
     journal: Journal
     used: set[int] = attrs.field(factory=set[int])
     """Blocks that hold data of files, or are about to."""
+    users: dict[int, int] = attrs.field(factory=dict[int, int])
+    """How many pages of files refer to a block, if it is more than one."""
     reserved: int = 0
     """Blocks promised to pages."""
     taken: int = 0
@@ -136,12 +143,38 @@ class Space:
         self.journal.commit_all()
         return unused[0]
 
+    def share(self, block: int) -> None:
+        """Add a user of a block that holds data."""
+        assert block in self.used, f"block {block} holds no data"
+        self.users[block] = self.users.get(block, 1) + 1
+
+    def is_shared(self, block: int) -> bool:
+        """Tell whether several pages refer to a block: it may not be written then."""
+        return block in self.users
+
     def free(self, block: int) -> None:
-        """End the use of a block."""
-        self.used.remove(block)
+        """End one use of a block; the last one frees it."""
+        if self.is_shared(block):
+            self.unshare(block)
+        else:
+            self.used.remove(block)
+
+    def unshare(self, block: int) -> None:
+        """Take one user from a shared block, who does not refer to it any more.
+
+        The last one may write it in place, and so no durable record of anybody else
+        may refer to it then.
+        """
+        left = self.users.pop(block) - 1
+        if left > 1:
+            self.users[block] = left
+        else:
+            self.disk.flush()
+            self.journal.commit_all()
 
     def free_to(self, page: Page, block: int) -> None:
-        """End the use of a block and promise one to a page instead."""
+        """End the only use of a block and promise one to a page instead."""
+        assert not self.is_shared(block), f"block {block} is not free then"
         self.free(block)
         page.blocks_reserved += 1
         self.reserved += 1

@@ -21,7 +21,7 @@ from reference_impl.gup import GupFlags
 from reference_impl.layers import Layers, Parts
 from reference_impl.power_cut import read_image
 from reference_impl.stepping import Stepped
-from reference_impl.view import fingerprint, show_page
+from reference_impl.view import fingerprint, print_mirrors, show_page
 
 FEATURES = frozenset(Feature)
 """Every feature can be switched on, and none is always there."""
@@ -52,7 +52,8 @@ class Stack(Layers):
         self, file: int = 0, page: int = 0, word: int = 0, value: int = 1
     ) -> Stepped[None]:
         """Write one word of a file."""
-        return self.files.write(file, page, word, value)
+        yield from self.files.write(file, page, word, value)
+        yield from self.throttle.balance()
 
     def truncate(self, file: int = 0, words: int = 0) -> Stepped[None]:
         """Set the size of a file."""
@@ -61,6 +62,21 @@ class Stack(Layers):
     def punch_hole(self, file: int = 0, page: int = 0, pages: int = 1) -> Stepped[None]:
         """Make pages of a file a hole."""
         return self.files.punch_hole(file, page, pages)
+
+    def clone(self, file: int = 0, clone: int = 1) -> Stepped[None]:
+        """Make a new file that shares content and blocks of another."""
+        return self.sharing.clone(file, clone)
+
+    def dedupe(
+        self,
+        file: int = 0,
+        page: int = 0,
+        other: int = 1,
+        other_page: int = 0,
+        pages: int = 1,
+    ) -> Stepped[int]:
+        """Let two ranges of files share blocks if they hold the same."""
+        return self.sharing.dedupe(file, page, other, other_page, pages)
 
     def fsync(self, file: int = 0) -> Stepped[None]:
         """Make one file durable."""
@@ -122,13 +138,17 @@ class Stack(Layers):
         self,
         process: int = 0,
         mapping: int = 1,
-        file: int = 0,
+        file: int | None = 0,
         page: int = 0,
         pages: int = 4,
+        shared: bool = True,
         writable: bool = True,
+        secret: bool = False,
     ) -> Stepped[None]:
-        """Map pages of a file into a process, shared."""
-        return self.mm.mmap(process, mapping, file, page, pages, writable)
+        """Map pages of a file, or anonymous memory, into a process."""
+        return self.mm.mmap(
+            process, mapping, file, page, pages, writable, shared=shared, secret=secret
+        )
 
     def munmap(self, process: int = 0, mapping: int = 0) -> Stepped[None]:
         """Remove a mapping."""
@@ -143,6 +163,16 @@ class Stack(Layers):
     def mremap(self, process: int = 0, mapping: int = 0) -> Stepped[None]:
         """Move a mapping to other addresses."""
         return self.mm.mremap(process, mapping)
+
+    def dontneed(
+        self, process: int = 0, mapping: int = 0, page: int = 0, pages: int = 1
+    ) -> Stepped[None]:
+        """Give up what pages of a mapping hold."""
+        return self.advice.dontneed(process, mapping, page, pages)
+
+    def clear_refs(self, process: int = 0) -> Stepped[None]:
+        """Have the next write to each page of a process noticed."""
+        return self.advice.clear_refs(process)
 
     def load(
         self, process: int = 0, mapping: int = 0, page: int = 0, word: int = 0
@@ -159,7 +189,8 @@ class Stack(Layers):
         value: int = 1,
     ) -> Stepped[None]:
         """Write one word by a CPU store."""
-        return self.cpu.store(process, mapping, page, word, value)
+        yield from self.cpu.store(process, mapping, page, word, value)
+        yield from self.throttle.balance()
 
     def fork(self, process: int = 0, child: int = 1) -> Stepped[None]:
         """Make a child process."""
@@ -182,9 +213,10 @@ class Stack(Layers):
         longterm: bool = False,
         nowait: bool = False,
         tracked: bool = True,
+        force: bool = False,
     ) -> Stepped[int]:
         """Pin pages of a mapping for a device."""
-        flags = GupFlags(write, longterm, nowait, tracked)
+        flags = GupFlags(write, longterm, nowait, tracked, force)
         granted = yield from self.devices.get(process, mapping, page, pages, flags)
         return self.devices.keep(pin, granted)
 
@@ -199,9 +231,10 @@ class Stack(Layers):
         longterm: bool = False,
         nowait: bool = False,
         tracked: bool = True,
+        force: bool = False,
     ) -> Stepped[int]:
         """Pin pages of a mapping for a device, trying without locks first."""
-        flags = GupFlags(write, longterm, nowait, tracked)
+        flags = GupFlags(write, longterm, nowait, tracked, force)
         granted = yield from self.devices.get_fast(process, mapping, page, pages, flags)
         return self.devices.keep(pin, granted)
 
@@ -284,6 +317,28 @@ class Stack(Layers):
         """Fill pages of a mapping with one stamp."""
         return self.drivers.device_transfer(process, mapping, page, pages, value)
 
+    def attach(
+        self, process: int = 0, mapping: int = 0, device: int = 0
+    ) -> Stepped[None]:
+        """Let a device share the page table of a mapping."""
+        return self.mirrors.attach(process, mapping, device)
+
+    def detach(self, device: int = 0) -> Stepped[None]:
+        """End what `attach` began."""
+        return self.mirrors.detach(device)
+
+    def mirror_write(
+        self, device: int = 0, page: int = 0, word: int = 0, value: int = 1
+    ) -> Stepped[None]:
+        """Write one word of its mapping by an attached device."""
+        return self.mirrors.write_word(device, page, word, value)
+
+    def mirror_read(
+        self, device: int = 0, page: int = 0, word: int = 0
+    ) -> Stepped[int]:
+        """Read one word of its mapping by an attached device."""
+        return self.mirrors.read_word(device, page, word)
+
     # --- disk and memory pressure ---------------------------------------------
 
     def hold(self, at: HoldPoint = HoldPoint.AFTER_CAPTURE) -> None:
@@ -317,6 +372,24 @@ class Stack(Layers):
         finally:
             self.files.close(inode)
 
+    def pageout(
+        self, process: int = 0, mapping: int = 0, page: int = 0, pages: int = 1
+    ) -> Stepped[None]:
+        """Move pages of a mapping out of memory."""
+        return self.swap.pageout(process, mapping, page, pages)
+
+    def merge(self, process: int = 0, mapping: int = 0) -> Stepped[None]:
+        """Share equal pages of a mapping of anonymous memory."""
+        return self.ksm.merge(process, mapping)
+
+    def split(self, file: int = 0, page: int = 0) -> Stepped[None]:
+        """Split the large folio that a page of a file belongs to."""
+        inode = self.files.open(file)
+        try:
+            yield from self.folios.split(inode, page)
+        finally:
+            self.files.close(inode)
+
     # --- observations ---------------------------------------------------------
 
     def page_view(self, file: int, page: int) -> PageView:
@@ -333,6 +406,17 @@ class Stack(Layers):
         if found is None:
             return PageView()
         return show_page(self.memory, self.rmap, found)
+
+    def mapped_page_view(self, process: int, mapping: int, page: int) -> PageView:
+        """Show the page that a page of a mapping is now; nothing, if it is none."""
+        found = self.mm.processes.get(process)
+        vma = None if found is None else found.vmas.get(mapping)
+        if vma is None or not 0 <= page < vma.pages:
+            return PageView()
+        pte = vma.process.ptes.get(vma.start + page)
+        if pte is None:
+            return PageView()
+        return show_page(self.memory, self.rmap, pte.page)
 
     def page_mkwrite_count(self, file: int) -> int:
         """Count the calls of page_mkwrite for a file that succeeded."""
@@ -352,6 +436,22 @@ class Stack(Layers):
         """Tell the space of the filesystem."""
         return StatFs(self.space.free_count, self.space.reserved)
 
+    # --- moving pages ---------------------------------------------------------
+
+    def migrate(
+        self, process: int = 0, mapping: int = 0, page: int = 0, pages: int = 1
+    ) -> Stepped[None]:
+        """Move pages of a mapping to other frames."""
+        return self.migration.migrate(process, mapping, page, pages)
+
+    def steal(self, file: int = 0, page: int = 0) -> Stepped[None]:
+        """Take a page of a file out of the page cache for another owner."""
+        inode = self.files.open(file, Errno.EINVAL)
+        try:
+            yield from self.thief.steal(inode, page)
+        finally:
+            self.files.close(inode)
+
     # --- stepping -------------------------------------------------------------
 
     def background(self) -> Sequence[Stepped[None]]:
@@ -360,4 +460,5 @@ class Stack(Layers):
 
     def fingerprint(self) -> Hashable:
         """Return a value that is equal for states that act alike."""
-        return fingerprint(self.filesystem, self.mm, self.devices, self.rmap)
+        rest = print_mirrors(self.mirrors)
+        return fingerprint(self.filesystem, self.mm, self.devices, self.rmap), rest

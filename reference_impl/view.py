@@ -9,23 +9,25 @@ Interface:
 from collections.abc import Hashable
 
 from conformance.interface import PageView
+from reference_impl.anon import AnonVma, is_zero
 from reference_impl.blockdev import Disk, WriteRequest
 from reference_impl.dma import Devices
 from reference_impl.filesystem import Filesystem
 from reference_impl.inode import Inode
 from reference_impl.memory import Memory, Page
+from reference_impl.mirror import MirrorDevice, Mirrors
 from reference_impl.mm import Mm
-from reference_impl.pagecache import AddressSpace
 from reference_impl.pagetable import Process
 from reference_impl.rmap import Rmap
 from reference_impl.space import Space
 
 
 def show_page(memory: Memory, rmap: Rmap, page: Page) -> PageView:
-    """Show one page."""
-    entries = []
-    if isinstance(page.mapping, AddressSpace):
-        entries = [pte for _, _, pte in rmap.entries(page.mapping, page)]
+    """Show one page; of the zero page, which nobody counts, next to nothing."""
+    if is_zero(page):
+        return PageView(frame=page.pfn, refcount=page.refcount)
+    entries = [pte for _, _, pte in rmap.entries_of(page)]
+    is_private = isinstance(page.anon, AnonVma) and not page.anon.is_shared
     return PageView(
         is_cached=page.mapping is not None,
         is_dirty=page.is_dirty,
@@ -38,6 +40,10 @@ def show_page(memory: Memory, rmap: Rmap, page: Page) -> PageView:
         writable_ptes=sum(pte.is_writable for pte in entries),
         dirty_ptes=sum(pte.is_dirty for pte in entries),
         frame=page.pfn,
+        head_frame=page.head.pfn,
+        pin_count=page.head.pin_count if page.is_large else None,
+        is_exclusive=page.is_exclusive if is_private else None,
+        is_movable=memory.is_in_zone(page.pfn),
     )
 
 
@@ -51,6 +57,7 @@ def fingerprint(
         tuple(filesystem.memory.free),
         tuple(print_inode(inode, rmap) for inode in filesystem.inodes),
         tuple(print_process(process) for process in mm.processes.values()),
+        print_anon(mm, rmap),
         tuple(
             (handle, pin.flags, tuple(_pfn(page) for page in pin.pages))
             for handle, pin in devices.pins.items()
@@ -64,7 +71,8 @@ def fingerprint(
 def print_page(page: Page) -> Hashable:
     """Return all that matters of a page."""
     return (
-        page.refcount,
+        page.own_count,
+        (page.head.pfn, page.pin_count, page.is_frozen),
         tuple(page.words),
         page.key,
         page.locked_by,
@@ -73,6 +81,7 @@ def print_page(page: Page) -> Hashable:
         page.is_uptodate,
         page.has_buffers,
         page.blocks_reserved,
+        (page.anon is not None, page.is_exclusive),
     )
 
 
@@ -90,7 +99,8 @@ def print_inode(inode: Inode, rmap: Rmap) -> Hashable:
         (inode.errors, inode.errors_told_to_fsync, inode.errors_told_to_sync),
         inode.users,
         inode.is_linked,
-        (invalidate.readers, invalidate.writer),
+        tuple(sorted(inode.direct_writes)),
+        (invalidate.readers, invalidate.writer, inode.is_being_shared),
         rmap.of(inode.space).lock.held_by,
     )
 
@@ -110,6 +120,56 @@ def print_process(process: Process) -> Hashable:
                 (address, pte.page.pfn, pte.is_writable, pte.is_dirty)
                 for address, pte in process.ptes.items()
             )
+        ),
+        tuple(sorted((at, slot.words) for at, slot in process.swapped.items())),
+        process.write_protect_seq,
+    )
+
+
+def print_anon(mm: Mm, rmap: Rmap) -> Hashable:
+    """Return all that matters of anonymous memory, but for its pages."""
+    vmas = [vma for process in mm.processes.values() for vma in process.vmas.values()]
+    owners = list(dict.fromkeys(vma.anon for vma in vmas if vma.anon is not None))
+    return (
+        tuple(
+            (
+                vma.backing and vma.backing.file,
+                vma.anon and owners.index(vma.anon),
+                vma.is_private,
+                vma.is_secret,
+            )
+            for vma in vmas
+        ),
+        tuple(
+            (
+                rmap.of(owner).lock.held_by,
+                tuple((i, page.pfn) for i, page in sorted(owner.pages.items())),
+            )
+            for owner in owners
+        ),
+    )
+
+
+def print_mirrors(mirrors: Mirrors) -> Hashable:
+    """Return all that matters of attached devices, and of changes under way."""
+    return (
+        tuple(print_mirror(device) for device in mirrors.devices.values()),
+        tuple(
+            (change.owner.pid, change.addresses, change.only_protects)
+            for change in mirrors.notifiers.changes
+        ),
+    )
+
+
+def print_mirror(device: MirrorDevice) -> Hashable:
+    """Return all that matters of one attached device."""
+    return (
+        device.handle,
+        (device.vma.process.pid, device.vma.mapping, device.interval.addresses),
+        (device.interval.sequence, device.lock.held_by, device.is_attached),
+        tuple(
+            (page, e.page.pfn, e.is_writable, e.is_dirty, e.readers, e.writers)
+            for page, e in sorted(device.entries.items())
         ),
     )
 
@@ -142,7 +202,8 @@ def print_space(space: Space) -> Hashable:
         )
         for file, record in sorted(space.journal.records.items())
     )
-    return (tuple(sorted(space.used)), space.reserved, space.taken, records)
+    users = tuple(sorted(space.users.items()))
+    return (tuple(sorted(space.used)), users, space.reserved, space.taken, records)
 
 
 def _pfn(page: Page | None) -> int | None:

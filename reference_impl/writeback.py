@@ -192,8 +192,18 @@ class Writeback:
         self.renew_promise(inode, page, is_pinned=is_pinned)
         bounce = self.make_bounce(is_pinned=is_pinned)
         if self.may_clear_dirty(is_pinned=is_pinned):
-            self.filesystem.cache.clear_dirty_for_io(page)
-            yield Step("writeback.dirty_cleared")
+            yield from self.clear_dirty(page)
+        yield from self.write_out(inode, page, bounce, is_integrity=is_integrity)
+
+    def clear_dirty(self, page: Page) -> Stepped[None]:
+        """Clear the dirty flag; the page stays locked until its writeback starts."""
+        self.filesystem.cache.clear_dirty_for_io(page)
+        yield Step("writeback.dirty_cleared")
+
+    def write_out(
+        self, inode: Inode, page: Page, bounce: Page | None, *, is_integrity: bool
+    ) -> Stepped[None]:
+        """Start the writeback of a page, and hand its content to the disk."""
         self.filesystem.cache.start_writeback(
             page, is_bounced=bounce is not None, is_integrity=is_integrity
         )

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Callable
 
+import attrs
 import pytest
 
-from conformance.engines.judge import Judgement
+from conformance.engines.execution import run
+from conformance.engines.judge import Judgement, judge
 from conformance.engines.scenario_run import probe
 from conformance.engines.stateful import Budget
 from conformance.interface import Setup
+from conformance.program import Program
 from conformance.rules.catalogue import RULES
 from conformance.scenarios.catalogue import SCENARIOS
 from reference_impl import boot as reference
@@ -75,3 +78,22 @@ def test_the_second_stack_holds_what_it_offers() -> None:
     exercised = {rule for rule, count in premises(judgements).items() if count}
     assert violated(judgements) == set()
     assert len(exercised) >= SECOND_STACK_RULES_MIN
+
+
+def with_folios(program: Program, pages: int) -> Program:
+    """Return a program for a stack with large folios."""
+    geometry = attrs.evolve(program.setup.geometry, folio_pages=pages)
+    return attrs.evolve(program, setup=attrs.evolve(program.setup, geometry=geometry))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pages", [2, 4])
+def test_large_folios_break_no_rule_on_any_scenario(pages: int) -> None:
+    """Scenarios that were written for single pages; not every premise comes up."""
+    judgements = [
+        judge(run(reference, with_folios(scenario.program, pages)), RULES)
+        for scenario in SCENARIOS
+    ]
+
+    assert violated(judgements) == set()
+    assert [j.inconclusive for j in judgements if j.inconclusive] == []

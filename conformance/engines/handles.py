@@ -381,7 +381,7 @@ class Handles:
                 self.private.add(key)
             if operation.file is None:
                 self.anonymous.add(key)
-        else:
+        elif self.mappings.get(key) is None:  # else a fork has made it meanwhile
             self.mappings.pop(key, None)
 
     def _end_fork(self, operation: Fork, call: Call) -> None:

@@ -24,7 +24,9 @@ from conformance.interface import (
     Feature,
     FreeDisk,
     Fsync,
+    Geometry,
     GetUserPages,
+    Load,
     Mount,
     Operation,
     PowerCut,
@@ -88,6 +90,12 @@ class StackMachine(RuleBasedStateMachine):
         """Return the mappings that exist, by process and number."""
         mappings = self.running.handles.mappings
         return [key for key, pages in mappings.items() if pages is not None]
+
+    def private_or_any(self, which: int) -> tuple[int, int]:
+        """Choose a mapping, a private one if there is one, most of the time."""
+        private = sorted(self.running.handles.private)
+        private = [key for key in private if key in self.mappings()]
+        return pick(private if private and which else self.mappings(), which)
 
     def pins(self, *, write: bool | None = None, tracked: bool = True) -> list[int]:
         """Return the pins of a kind that have pages to be put."""
@@ -164,6 +172,15 @@ class StackMachine(RuleBasedStateMachine):
         """Return how many pages a mapping has."""
         return self.running.handles.mappings[process, mapping] or 0
 
+    def devices(self) -> list[int]:
+        """Return the devices that are attached."""
+        devices = self.running.handles.devices
+        return [device for device, pages in devices.items() if pages is not None]
+
+    def unused_devices(self, most: int) -> list[int]:
+        """Return the device handles below `most` that are not in use."""
+        return [d for d in range(most) if d not in self.running.handles.devices]
+
     def offers_option(self, option: str) -> bool:
         """Tell whether get_user_pages takes an option."""
         return bool(option) and self.capabilities.offers(f"get_user_pages({option})")
@@ -197,13 +214,23 @@ class StackMachine(RuleBasedStateMachine):
     @initialize(
         wanted=st.sets(st.sampled_from(Feature)),
         left_out=st.sets(st.sampled_from(sorted(OPERATIONS)), max_size=12),
+        folio_pages=st.sampled_from((1, 1, 1, 2)),
+        movable_pages=st.sampled_from((0, 0, 16)),
     )
-    def start(self, wanted: set[Feature], left_out: set[str]) -> None:
+    def start(
+        self,
+        wanted: set[Feature],
+        left_out: set[str],
+        folio_pages: int,
+        movable_pages: int,
+    ) -> None:
         """Boot a stack with some of its features; leave some operations out."""
         self.left_out = frozenset(left_out)
         offered = self.capabilities.features_offered
         features = frozenset(wanted) & offered - {Feature.SMALL_LIMITS}
-        self.execution = Execution(self.boot, Program(setup=Setup(features=features)))
+        sizes = Geometry(folio_pages=folio_pages, movable_pages=movable_pages)
+        setup = Setup(sizes, features=features)
+        self.execution = Execution(self.boot, Program(setup=setup))
 
     def teardown(self) -> None:
         """Look at everything that was written, judge, and let go of the stack."""
@@ -212,6 +239,7 @@ class StackMachine(RuleBasedStateMachine):
         self.running.history.drawn = len(self.running.history.calls)
         for operation in (Release(), Thaw(), FreeDisk(), Mount()):
             self._close_with(operation)
+        self._load_all()
         for file in self.files():
             self._close_with(Fsync(file=file))
         self._close_with(PowerCut())
@@ -224,6 +252,12 @@ class StackMachine(RuleBasedStateMachine):
         program = attrs.evolve(self.execution.program, operations=operations)
         history.program = program
         self.on_history(history)
+
+    def _load_all(self) -> None:
+        """Look at all memory that no file shows."""
+        for process, mapping in sorted(self.running.handles.private):
+            for page in range(self.mapping_pages(process, mapping)):
+                self._close_with(Load(process, mapping, page))
 
     def _close_with(self, operation: Operation) -> None:
         lacks = self.capabilities.lacks(operation)

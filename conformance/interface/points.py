@@ -94,10 +94,16 @@ RECLAIM = (
     "reclaim.page_freed",
 )
 DIRECT_IO = (
+    "direct_read.flushed",
     "direct_read.pinned",
     "direct_read.written",
     "direct_write.pinned",
+    "direct_write.flushed",
+    "direct_write.invalidated",
     "direct_write.captured",
+    "direct_write.mapped",
+    "direct_write.submitted",
+    "direct_write.landed",
     "transfer.pinned",
     "transfer.written",
 )
@@ -115,6 +121,7 @@ NOTIFIER = (
     "notifier.pte_found",
     "notifier.sequence_checked",
     "notifier.mirror_set",
+    "mirror.started",
     "mirror.accessed",
     "invalidate.started",
     "invalidate.drained",

@@ -46,6 +46,7 @@ from conformance.oracle.layout import Layout, PageName
 from conformance.oracle.mirrors import Mirrors
 from conformance.oracle.outstanding import Outstanding
 from conformance.oracle.pins import PinRecord, Pins
+from conformance.oracle.private_pins import PrivatePins
 from conformance.oracle.signals import Signals
 from conformance.oracle.sizes import Sizes
 from conformance.oracle.writes import ANYTHING, Copy, Write, WriteLog, standing
@@ -111,6 +112,11 @@ class Oracle:
     @cached_property
     def _pins(self) -> Pins:
         return Pins(self.history, self.layout)
+
+    @cached_property
+    def private_pins(self) -> PrivatePins:
+        """Return what pins of private memory show."""
+        return PrivatePins(self.history, self.layout, self._pins, self.detaches)
 
     @cached_property
     def _outstanding(self) -> Outstanding:
@@ -193,9 +199,13 @@ class Oracle:
         if record is None or not 0 <= operation.page < len(record.pages):
             return None
         name = record.pages[operation.page].name
-        if name is None or not self._is_shown_by(record, name, call):
+        if name is None:
             return None
-        return self.memory_values(name, operation.word, call.asked, call.ended)
+        if self._is_shown_by(record, name, call):
+            return self.memory_values(name, operation.word, call.asked, call.ended)
+        word = operation.word
+        writes = self.private_pins.writes(self._log, record, name, word, call)
+        return None if writes is None else self._resolved(writes)
 
     def mirror_read_values(self, call: Call) -> frozenset[int] | None:
         """Return what a MirrorRead may answer; None: nothing can be said."""
@@ -322,10 +332,10 @@ class Oracle:
 
     def _is_shown_by(self, record: PinRecord, name: PageName, call: Call) -> bool:
         """Whether a pin still is one of the page that the mapping shows."""
-        memory = self.layout.memories.get(name[0])
+        if self.private_pins.is_private(name):
+            return self.private_pins.is_shown(record, name, call.asked, call.ended)
         fate = self.detaches.fate(name, record.maker, call.asked, call.ended)
-        is_private = memory is not None and memory.is_private
-        return fate is Fate.ATTACHED and not is_private
+        return fate is Fate.ATTACHED
 
     def _durable_values(
         self, file: int, page: int, word: int, cut: Call

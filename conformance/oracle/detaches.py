@@ -17,6 +17,7 @@ import attrs
 from conformance.interface import (
     DirectWrite,
     Dontneed,
+    Feature,
     PunchHole,
     Truncate,
     Umount,
@@ -59,6 +60,8 @@ class Detaches:
     """All detaches of a history."""
 
     def __init__(self, history: History, layout: Layout) -> None:
+        self._layout = layout
+        self._has_disk = Feature.NO_DIRTY_TRACKING not in history.features
         self._words_per_page = history.geometry.words_per_page
         self._all: list[Detach] = []
         self._by_page: dict[PageName, list[Detach]] = {}
@@ -75,6 +78,7 @@ class Detaches:
         found = self._by_page.get(name)
         if found is None:
             found = [detach for detach in self._all if detach.concerns(name)]
+            found += self._cuts_of_copies(name)
             self._by_page[name] = found
         return found
 
@@ -90,6 +94,14 @@ class Detaches:
             fate = Fate.EITHER
         return fate
 
+    def _cuts_of_copies(self, name: PageName) -> list[Detach]:
+        """Return the cuts of a file by which private copies of it may have gone."""
+        memory = self._layout.memories.get(name[0])
+        if memory is None or memory.file is None:
+            return []
+        cuts = [d for d in self.of((memory.file, name[1])) if d.is_cut]
+        return [attrs.evolve(d, file=name[0], is_certain=False) for d in cuts]
+
     def _give_up(self, call: Call, operation: Dontneed, layout: Layout) -> None:
         where = operation.process, operation.mapping
         name = layout.name(*where, operation.page, call.asked)
@@ -98,7 +110,8 @@ class Detaches:
         memory, first = name
         after = first + operation.pages
         span = (memory, first, after, call.asked, call.ended)
-        self._all.append(Detach(*span, is_certain=call.succeeded, is_cut=True))
+        is_certain = call.succeeded and layout.memories[memory].is_private
+        self._all.append(Detach(*span, is_certain=is_certain, is_cut=True))
 
     def _detach(
         self, call: Call, operation: Truncate | PunchHole | Umount | DirectWrite
@@ -119,6 +132,14 @@ class Detaches:
             after,
             call.asked,
             call.ended,
-            is_certain=call.succeeded and not isinstance(operation, DirectWrite),
+            is_certain=call.succeeded and self._is_certain(operation),
             is_cut=isinstance(operation, Truncate | PunchHole),
         )
+
+    def _is_certain(
+        self, operation: Truncate | PunchHole | Umount | DirectWrite
+    ) -> bool:
+        """Whether pages surely leave; without a disk a file may live in them."""
+        if isinstance(operation, Umount):
+            return self._has_disk
+        return not isinstance(operation, DirectWrite)

@@ -13,7 +13,7 @@ from conformance.interface import (
     Write as WriteCall,
 )
 from conformance.oracle.history import INFINITY, Call, History
-from conformance.oracle.layout import Memory
+from conformance.oracle.layout import Memory, PageName
 from conformance.oracle.writes import ANYTHING, Copy, Write, WriteLog
 
 _ZERO = frozenset({HOLE})
@@ -22,7 +22,7 @@ _ZERO = frozenset({HOLE})
 def add_file_writes(log: WriteLog, history: History) -> None:
     """Enter them all."""
     for call, direct in history.asked(DirectWrite):
-        _direct_write(log, call, direct)
+        _direct_write(log, history, call, direct)
     for call, store in history.asked(Store):
         if not call.refused:
             _store(log, call, store)
@@ -87,7 +87,7 @@ def _give_up(log: WriteLog, call: Call, operation: Dontneed) -> None:
 
 def _given_up(call: Call, memory: Memory, page: int, word: int) -> Write:
     if memory.file is None:
-        return _hole(call)
+        return _hole(call, is_certain=memory.is_private)  # others may share the rest
     copy = Copy((memory.file, page), word, memory.shown_since, INFINITY)
     return Write(call.asked, call.ended, frozenset(), call.succeeded, (copy,))
 
@@ -116,7 +116,9 @@ def _truncate(log: WriteLog, call: Call, file: int, words: int) -> None:
     log.add_range(file, first, INFINITY, _hole(call))
 
 
-def _direct_write(log: WriteLog, call: Call, operation: DirectWrite) -> None:
+def _direct_write(
+    log: WriteLog, history: History, call: Call, operation: DirectWrite
+) -> None:
     written = call.result if isinstance(call.result, int) else 0
     if not call.refused:
         first = operation.file_page * log.words_per_page
@@ -124,13 +126,29 @@ def _direct_write(log: WriteLog, call: Call, operation: DirectWrite) -> None:
     for i in range(operation.pages):
         where = (operation.process, operation.mapping, operation.page + i)
         source = log.layout.name(*where, call.asked)
+        name = operation.file, operation.file_page + i
+        is_certain = call.succeeded and i < written
+        is_certain = is_certain and not _collides(log, history, call, name)
         for word in range(log.words_per_page):
             write = Write(
                 call.asked,
                 call.ended,
                 ANYTHING if source is None else frozenset(),
-                call.succeeded and i < written,
+                is_certain,
                 (Copy(source, word, call.asked, call.ended),) if source else (),
             )
-            name = operation.file, operation.file_page + i
             log.add_to_file(name, word, write)
+
+
+def _collides(log: WriteLog, history: History, call: Call, name: PageName) -> bool:
+    """Whether a mapping of the page was written to while it was written directly.
+
+    The two are not ordered (S4), nor need the one see the other: the page may stay in
+    the cache as the mapping has left it.
+    """
+    return any(
+        store.asked < call.ended
+        and call.asked < store.ended
+        and name == log.layout.name(to.process, to.mapping, to.page, store.asked)
+        for store, to in history.asked(Store)
+    )

@@ -40,6 +40,8 @@ class Memory:
     file: int | None = None
     """The file that is shown, or copied from; None: anonymous."""
     is_private: bool = False
+    is_secret: bool = False
+    """Nobody but the process can get at it (memfd_secret)."""
     parent: "Memory | None" = None
     """What a fork made it a copy of."""
     begin: Moment = -1
@@ -166,7 +168,10 @@ class Layout:
     def _mmap(self, call: Call, operation: Mmap) -> None:
         if operation.file is None or not operation.shared:
             memory = self._memory(
-                file=operation.file, is_private=not operation.shared, begin=call.asked
+                file=operation.file,
+                is_private=not operation.shared,
+                is_secret=operation.secret and operation.file is None,
+                begin=call.asked,
             )
         else:
             memory = Memory(operation.file, operation.file)
@@ -207,6 +212,7 @@ class Layout:
             memory = copies.get(memory.number) or self._memory(
                 file=memory.file,
                 is_private=True,
+                is_secret=memory.is_secret,
                 parent=memory,
                 begin=fork.asked,
                 end=fork.ended,
@@ -251,12 +257,13 @@ class Layout:
         *,
         file: int | None,
         is_private: bool,
+        is_secret: bool,
         parent: Memory | None = None,
         begin: Moment,
         end: Moment = -1,
     ) -> Memory:
         number = -1 - len(self.memories)
-        memory = Memory(number, file, is_private, parent, begin, end)
+        memory = Memory(number, file, is_private, is_secret, parent, begin, end)
         self.memories[number] = memory
         return memory
 

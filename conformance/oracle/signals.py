@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from conformance.interface import (
     FailNext,
     FillDisk,
+    Fork,
     GetUserPages,
     Load,
     Store,
@@ -86,7 +87,8 @@ def _is_tight(history: History) -> bool:
         (o.file, o.page) if isinstance(o, Write) else (o.process, o.mapping, o.page)
         for _, o in history.asked(Write, Store, Load)
     }
-    pinned = sum(o.pages for _, o in history.asked(GetUserPages))
+    forks = sum(1 for _ in history.asked(Fork))
+    pinned = sum(o.pages for _, o in history.asked(GetUserPages)) * (1 + forks)
     geometry = history.geometry
     in_use = len(touched) + pinned
     return _SPARE * in_use > min(geometry.memory_pages, geometry.disk_blocks)

@@ -88,8 +88,13 @@ def outstanding(case: Case, sample: Sample) -> tuple[int, int]:
     for record, page in holders(case, sample.moment):
         if record.tracked:
             most += 1
-            least += record.write or page.file_page is not None
+            least += is_counted(record, page)
     return least, most
+
+
+def is_counted(record: PinRecord, page: PinnedPage) -> bool:
+    """Whether a pin surely is no pin of the zero page, which need not be counted."""
+    return record.write or page.file_page is not None
 
 
 def holders(case: Case, moment: Moment) -> Iterator[tuple[PinRecord, PinnedPage]]:

@@ -8,9 +8,10 @@ it can tell more.
 Interface:
   * `last_writer(oracle, reader, name, word, admissible)`: the call that wrote what
     should have been seen, and its kind: "cpu", "device" (through a pin of the
-    program), "driver" (one of the stack's own), "write" or "other".
+    program), "mirror" (an attached device), "driver" (one of the stack's own),
+    "write" or "other".
   * `owner_of(oracle, reader, name, kind, seen)`: the id of the owning rule, one of
-    `OWNERS`.
+    `OWNERS`. `owner_of_torn` does it for content that cannot be read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from conformance.interface import (
     Feature,
     Freeze,
     Fsync,
+    MirrorWrite,
     Operation,
     PowerCut,
     PunchHole,
@@ -39,8 +41,10 @@ from conformance.interface import (
     Writeback,
 )
 from conformance.oracle.admissible import Oracle
-from conformance.oracle.history import Call, History, Moment
+from conformance.oracle.history import INFINITY, Call, History, Moment
 from conformance.oracle.layout import PageName
+from conformance.rules.mirrored import MIRROR_OWNERS, mirror_owner
+from conformance.rules.sharing import SHARING_OWNERS
 
 PROTECTING = frozenset({Feature.CHECKSUMS, Feature.PARITY, Feature.ENCRYPTION})
 """Features under which content that changes on its way to the disk is unreadable."""
@@ -71,8 +75,10 @@ OWNERS = frozenset(
         "MKW-NOTRACK",
         "STB-PINNED",
         "STB-CPU",
+        *SHARING_OWNERS,
         _STALE_PIN,
         _UNFLUSHED,
+        *MIRROR_OWNERS,
     }
 )
 """The rules that own losses; each of them yields from `found_losses`."""
@@ -105,7 +111,12 @@ def owner_of(
     if isinstance(reader.operation, DeviceRead):
         return _STALE_PIN
     if seen == UNREADABLE and PROTECTING & oracle.history.features:
-        return "STB-PINNED" if had_device(oracle, reader, name) else "STB-CPU"
+        return owner_of_torn(oracle, reader, name)
+    mirror = mirror_owner(oracle, reader, name, kind)
+    return mirror or _owner_of_word(oracle, reader, name, kind)
+
+
+def _owner_of_word(oracle: Oracle, reader: Call, name: PageName, kind: str) -> str:
     if isinstance(reader.operation, PowerCut):
         return _owner_on_disk(oracle, reader, name, kind)
     return _owner_of_stores(oracle.history) if kind == "cpu" else _IN_MEMORY[kind]
@@ -139,18 +150,59 @@ def _was_pinned(oracle: Oracle, reader: Call, name: PageName) -> bool:
     )
 
 
-def had_device(oracle: Oracle, reader: Call, name: PageName) -> bool:
+def owner_of_torn(oracle: Oracle, reader: Call, name: PageName) -> str:
+    """Return the rule that has to report content that cannot be read.
+
+    After a power cut of a disk with a cache it may just not have been flushed: then a
+    CPU is blamed only if it wrote while the page may have been on its way.
+    """
+    if _had_device(oracle, reader, name):
+        return "STB-PINNED"
+    is_cut = isinstance(reader.operation, PowerCut)
+    has_cache = is_cut and Feature.VOLATILE_CACHE in oracle.history.features
+    is_unflushed = has_cache and not _had_cpu(oracle, reader, name)
+    return _UNFLUSHED if is_unflushed else "STB-CPU"
+
+
+def _had_device(oracle: Oracle, reader: Call, name: PageName) -> bool:
     """Tell whether a device may have written to a page while it was being written."""
-    cleanings = [
-        call
-        for call, _ in oracle.history.asked(*_CLEANING)
-        if call.asked < reader.ended
-    ]
     return any(
         begin < cleaning.ended and cleaning.asked < end
         for begin, end in _device_times(oracle, name)
-        for cleaning in cleanings
+        for cleaning in _cleanings(oracle, reader)
     )
+
+
+def _had_cpu(oracle: Oracle, reader: Call, name: PageName) -> bool:
+    """Tell whether a CPU may have written to a page while it was on its way."""
+    writes = [
+        call
+        for call, _ in oracle.history.asked(Store, Write)
+        if name in _written(oracle, call)
+    ]
+    return any(
+        begin < write.ended and write.asked < end
+        for begin, end in _on_the_way(oracle, reader)
+        for write in writes
+    )
+
+
+def _on_the_way(oracle: Oracle, reader: Call) -> Iterator[tuple[Moment, Moment]]:
+    """Yield from when to when pages may have been on their way to the disk.
+
+    That is until the call, or one after it that waits for the disk, has ended.
+    """
+    calls = list(_cleanings(oracle, reader))
+    waits = [call.ended for call in calls if not isinstance(call.operation, Writeback)]
+    for call in calls:
+        later = (end for end in waits if end >= call.ended)
+        yield call.asked, min(later, default=INFINITY)
+
+
+def _cleanings(oracle: Oracle, reader: Call) -> Iterator[Call]:
+    for call, _ in oracle.history.asked(*_CLEANING):
+        if call.asked < reader.ended:
+            yield call
 
 
 def _device_times(oracle: Oracle, name: PageName) -> Iterator[tuple[Moment, Moment]]:
@@ -174,6 +226,7 @@ _KINDS: dict[type[Operation], str] = {
     DeviceComplete: "device",
     DeviceTransfer: "driver",
     DirectRead: "driver",
+    MirrorWrite: "mirror",
     Write: "write",
     DirectWrite: "write",
     Truncate: "other",
@@ -200,6 +253,9 @@ def _written(oracle: Oracle, call: Call) -> Iterable[PageName]:
             if isinstance(operation, DeviceWrite):
                 pages = pages[operation.page : operation.page + 1]
             return {page.name for page in pages if page.name is not None}
+        case MirrorWrite():
+            name = oracle.mirrors.name(call)
+            return () if name is None else (name,)
         case _:
             return _written_by_file(oracle, operation)
 

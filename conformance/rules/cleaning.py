@@ -18,6 +18,7 @@ from conformance.interface import (
     Fsync,
     GetUserPages,
     Load,
+    MirrorWrite,
     Mremap,
     Operation,
     Read,
@@ -190,7 +191,7 @@ def _writable_entry(
 
     After a new access a dirty bit in a page table may stand for the dirty flag.
     """
-    accesses = case.history.asked(Store, GetUserPages)
+    accesses = case.history.asked(Store, GetUserPages, MirrorWrite)
     accessed = min((c.asked for c, _ in accesses if c.asked > begin), default=INFINITY)
     for sample in case.history.samples_between(begin, end):
         view = view_of(sample, name)

@@ -5,6 +5,7 @@ is what it was after boot.
 
 Interface:
   * `is_countable(history)`: nothing else uses memory, and every file page is shown.
+  * `shows_all_memory(history)`: the same, whatever large folios there are.
   * `free_pages(sample)`: pages that are free or cached; None: it cannot be told.
   * `frames_held(sample)`: pages of no file that are behind pins.
 """
@@ -23,7 +24,15 @@ from conformance.oracle.history import History, Sample
 
 
 def is_countable(history: History) -> bool:
-    """Whether all memory in use can be seen: pages of files that have a name."""
+    """Whether each page is free, cached or behind a pin, and can be seen.
+
+    Of a large folio a page may have left its file, and not be free before the rest.
+    """
+    return history.geometry.folio_pages == 1 and shows_all_memory(history)
+
+
+def shows_all_memory(history: History) -> bool:
+    """Whether all memory in use is that of pages of files that have a name."""
     geometry = history.geometry
     words = geometry.file_pages * geometry.words_per_page
     return not any(

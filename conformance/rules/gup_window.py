@@ -20,7 +20,7 @@ from conformance.interface import (
     Sync,
     Writeback,
 )
-from conformance.oracle.history import Call, Sample
+from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.layout import PageName
 from conformance.rules.evidence import at_rest
 from conformance.rules.rule import (
@@ -223,19 +223,30 @@ def _wrong_entries(
                 )
 
 
+def _is_unpinned(case: Case, name: PageName, moment: Moment) -> bool:
+    """Whether nobody has a page pinned, nor another page of what may be its folio."""
+    file, page = name
+    count = case.history.geometry.folio_pages
+    first = page - page % count
+    return all(
+        case.oracle.pins_outstanding(file, part, moment) == (0, 0)
+        for part in range(first, first + count)
+    )
+
+
 def _stray_reference(
     case: Case, call: Call, name: PageName, before: Sample
 ) -> Iterator[Finding]:
     """Yield a page that stays pinned when nobody has it pinned any more."""
     was = view_of(before, name)
     is_sure = Feature.SMALL_LIMITS not in case.history.features
-    unpinned = case.oracle.pins_outstanding(*name, before.moment) == (0, 0)
+    unpinned = _is_unpinned(case, name, before.moment)
     if was is None or was.maybe_pinned is not False or not is_sure or not unpinned:
         return
     for sample in case.history.samples:
         if sample.moment < call.ended or not at_rest(sample):
             continue
-        if case.oracle.pins_outstanding(*name, sample.moment) != (0, 0):
+        if not _is_unpinned(case, name, sample.moment):
             continue
         view = view_of(sample, name)
         if view is not None and view.maybe_pinned and view.frame == was.frame:

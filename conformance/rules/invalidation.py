@@ -1,5 +1,396 @@
-"""Truncate, punch, unmap and reuse while pages are pinned."""
+"""Pages that leave their mapping or their file while a device has them pinned.
 
-from conformance.rules.rule import Rule
+What a device may do to such a page concerns nobody: not the file that it was cut off,
+not the file that has its blocks now, not the page that has taken its place. And
+nobody waits for the device.
+"""
 
-RULES: tuple[Rule, ...] = ()
+from collections.abc import Iterator
+
+from conformance.interface import (
+    Exit,
+    Fork,
+    Mremap,
+    Munmap,
+    PageView,
+    PunchHole,
+    Truncate,
+    Umount,
+    Unlink,
+)
+from conformance.interface.events import BlockSubmitted, PageKey, WritebackEnded
+from conformance.oracle.history import Call, Moment, Sample
+from conformance.oracle.layout import PageName
+from conformance.rules.detached import (
+    is_orphan,
+    orphan_writes,
+    pins_beside,
+    removals,
+    stuck,
+    was_cleaned,
+)
+from conformance.rules.evidence import lost_in_memory, lost_on_disk
+from conformance.rules.losses import Loss
+from conformance.rules.pinned import Pinned, pin_of, write_pins
+from conformance.rules.rule import (
+    DOCUMENT,
+    KERNEL,
+    Case,
+    Clause,
+    Finding,
+    Needs,
+    Rule,
+    rule,
+)
+from conformance.verdicts import Kind, Level
+
+_GUP = "get_user_pages|get_user_pages_fast"
+_WRITES = "device_write|device_complete"
+_CUTS = "truncate|punch_hole"
+
+
+# --- the mapping goes -----------------------------------------------------------------
+
+
+@rule(
+    "INV-UNMAP",
+    clause=Clause(
+        DOCUMENT,
+        "S4",
+        "munmap, mremap and exit do not wait for pins; the pinned page outlives its "
+        "mapping, and as long as the file has it, its data are the file's",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(operations=(_GUP, _WRITES, "munmap|mremap|exit")),
+)
+def a_mapping_goes_without_its_pins(case: Case) -> Iterator[Finding]:
+    """A pin survives its mapping; what the device writes then is in the file."""
+    for pinned in write_pins(case.oracle):
+        for _ in removals(case, pinned):
+            case.premise()
+    for call in stuck(case, Munmap, Mremap, Exit):
+        if pins_beside(case, call):
+            yield case.found(call, f"{call.operation} waits for a pin to be put")
+    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+        removal = _removed_before(case, loss)
+        if removal is not None:
+            what = f"{removal.operation.name} had removed the mapping of the pin"
+            yield case.found(loss.call, f"{loss.sentence}: {what}")
+
+
+def _removed_before(case: Case, loss: Loss) -> Call | None:
+    """Return what had removed the mapping of the pin that lost data were written by."""
+    pin = pin_of(case.oracle, loss)
+    if pin is None or loss.writer is None or was_cleaned(case, pin, loss.writer):
+        return None
+    before = loss.writer.asked
+    return next((r for r in removals(case, pin) if r.ended < before), None)
+
+
+# --- the file lets go -----------------------------------------------------------------
+
+
+@rule(
+    "INV-ORPHAN",
+    clause=Clause(
+        DOCUMENT,
+        "S4, S18",
+        "a page that was cut off its file is nobody's; what a device writes to it "
+        "reaches no file, no new owner of its blocks, and no page in its place",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(operations=(_GUP, _WRITES, f"{_CUTS}|umount")),
+)
+def orphans_reach_no_file(case: Case) -> Iterator[Finding]:
+    """What a device writes to a page that was cut off is seen in no file."""
+    writes = list(orphan_writes(case))
+    for _ in writes:
+        case.premise()
+    for loss in (*lost_in_memory(case), *lost_on_disk(case)):
+        for write in writes:
+            is_earlier = write.call.asked < loss.call.ended
+            if loss.file >= 0 and loss.seen == write.value and is_earlier:
+                why = "a device wrote it to a page that was cut off"
+                yield case.found(loss.call, f"{loss.sentence}: {why}")
+                break
+
+
+@rule(
+    "INV-PINWAIT",
+    clause=Clause(
+        KERNEL,
+        "mm/truncate.c, truncate_inode_pages_range",
+        "cutting pages off a file does not wait for who has them pinned",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(operations=(_GUP, _CUTS)),
+)
+def cuts_do_not_wait_for_pins(case: Case) -> Iterator[Finding]:
+    """A truncate or punch_hole is answered while the pages it cuts are pinned."""
+    waiting = {call.index for call in stuck(case, Truncate, PunchHole)}
+    for call, _ in case.history.asked(Truncate, PunchHole):
+        if not pins_beside(case, call):
+            continue
+        case.premise()
+        if call.index in waiting:
+            yield case.found(call, f"{call.operation} waits for a pin to be put")
+
+
+@rule(
+    "INV-REFILL",
+    clause=Clause(
+        KERNEL,
+        "mm/filemap.c, filemap_fault",
+        "after a page was cut off, its place in the file is filled by a new page; "
+        "there are never two pages for one place",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(
+        operations=(_GUP, _CUTS),
+        observations=("pinned_page_view",),
+        views=("frame",),
+    ),
+)
+def a_new_page_takes_the_place(case: Case) -> Iterator[Finding]:
+    """The page that fills the place of one cut off is another physical page."""
+    for record, page, sample in _seen_after_a_cut(case):
+        view = sample.pages.get(page.name) if page.name else None
+        old = sample.pins[record.handle, record.pages.index(page)].frame
+        if view is None or not view.is_cached or None in {view.frame, old}:
+            continue
+        case.premise()
+        if view.frame == old:
+            yield case.found(
+                _call_at(case, sample),
+                f"page {page.name[1]} of file {page.name[0]} is the physical page "
+                f"{old} that was cut off and is pinned (should be another)"
+                if page.name
+                else "",
+            )
+            return
+
+
+@rule(
+    "INV-REUSE",
+    clause=Clause(
+        KERNEL,
+        "mm/page_alloc.c; CVE-2018-18281",
+        "a physical page is not given to anybody else before its last put",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(
+        operations=(_GUP,),
+        observations=("pinned_page_view",),
+        views=("frame",),
+    ),
+)
+def pinned_pages_are_not_reused(case: Case) -> Iterator[Finding]:
+    """A page that is pinned and has lost its owner is nobody else's page."""
+    for sample in case.history.samples:
+        users = _frames(sample)
+        for pinned, view in _orphans_in(case, sample):
+            if view.frame is None or not users:
+                continue
+            case.premise()
+            user = users.get(view.frame)
+            if user is not None:
+                yield case.found(
+                    _call_at(case, sample),
+                    f"physical page {view.frame} is {user} (should be nobody's: it "
+                    f"is pinned by {pinned[0].maker.operation})",
+                )
+                return
+
+
+@rule(
+    "INV-BLOCKREUSE",
+    clause=Clause(
+        KERNEL,
+        "fs/ext4/inode.c, ext4_punch_hole; mm/truncate.c, truncate_cleanup_folio",
+        "a block that was freed is not written for anybody else while a write for "
+        "its last owner is on its way",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(
+        operations=("hold", _CUTS, "fsync|writeback"), stepping=True, events=True
+    ),
+)
+def blocks_wait_for_their_last_write(case: Case) -> Iterator[Finding]:
+    """No block is written for two pages at once."""
+    flying: dict[int, tuple[PageKey, int]] = {}
+    if not _cuts_under_writeback(case):
+        return
+    case.premise()
+    for moment, event in case.history.events_of(BlockSubmitted, WritebackEnded):
+        if isinstance(event, WritebackEnded):
+            flying = {b: w for b, w in flying.items() if w[1] != event.frame}
+        elif isinstance(event, BlockSubmitted):
+            other = flying.get(event.block)
+            if other is not None and other[1] != event.frame:
+                yield case.found(
+                    _call_before(case, moment),
+                    f"block {event.block} is written for page {event.page} while the "
+                    f"write for page {other[0]} is on its way",
+                )
+            flying[event.block] = (event.page, event.frame)
+
+
+@rule(
+    "INV-EVICT",
+    clause=Clause(
+        KERNEL,
+        "fs/inode.c, evict",
+        "a file that has lost its name and its last user goes, though a page of it "
+        "is pinned; the page is nobody's then",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.SHOULD,
+    mainline=Level.MUST,
+    needs=Needs(
+        operations=(_GUP, "unlink", "munmap|exit"),
+        observations=("pinned_page_view",),
+        views=("is_cached|is_dirty",),
+    ),
+)
+def a_file_goes_though_pinned(case: Case) -> Iterator[Finding]:
+    """The pinned page of a file that is gone belongs to no file, and stays clean."""
+    for record, page, gone in _of_gone_files(case):
+        key = record.handle, record.pages.index(page)
+        for sample in case.history.samples_between(gone, page.put_asked):
+            view = sample.pins.get(key)
+            if view is None or sample.parked or sample.pending:
+                continue
+            case.premise()
+            if view.is_cached or view.is_dirty:
+                state = "dirty" if view.is_dirty else "cached"
+                yield case.found(
+                    _call_at(case, sample),
+                    f"page {key[1]} of pin {key[0]} is {state} (should be nobody's: "
+                    f"its file is gone)",
+                )
+                break
+
+
+# --- what is looked at ----------------------------------------------------------------
+
+
+def _call_at(case: Case, sample: Sample) -> Call | None:
+    return case.history.calls[sample.after] if sample.after >= 0 else None
+
+
+def _call_before(case: Case, moment: Moment) -> Call | None:
+    asked = [c for c in case.history.calls if c.was_asked and c.asked <= moment]
+    return asked[-1] if asked else None
+
+
+def _pins_in(case: Case, sample: Sample) -> Iterator[tuple[Pinned, PageView]]:
+    """Yield the pins of a sample, with what it shows of the page behind each."""
+    if case.history.program.misuse:
+        return
+    for record in case.oracle.pins:
+        if not record.is_certain or not record.tracked:
+            continue
+        for slot, page in enumerate(record.pages):
+            is_held = record.maker.ended < sample.moment < page.put_asked
+            view = sample.pins.get((record.handle, slot)) if is_held else None
+            if view is not None and page.name is not None:
+                yield (record, page), view
+
+
+def _orphans_in(case: Case, sample: Sample) -> Iterator[tuple[Pinned, PageView]]:
+    """Yield the pins of pages that surely had lost their owner.
+
+    What was pinned of private memory may be a page that others share, unless it was
+    pinned for writing and nobody was forked.
+    """
+    forks = any(True for _ in case.history.asked(Fork))
+    for pinned, view in _pins_in(case, sample):
+        record, page = pinned
+        is_sole = page.file_page is not None or (record.write and not forks)
+        if is_sole and is_orphan(case, pinned, sample.moment, sample.moment):
+            yield pinned, view
+
+
+def _seen_after_a_cut(case: Case) -> Iterator[tuple[*Pinned, Sample]]:
+    """Yield pins of pages that were cut off, with the samples taken since."""
+    for sample in case.history.samples:
+        for (record, page), _ in _orphans_in(case, sample):
+            if page.file_page is not None:
+                yield record, page, sample
+
+
+def _frames(sample: Sample) -> dict[int, str]:
+    """Return whose page each physical page is, as far as it is shown."""
+    users: dict[int, str] = {}
+    for (file, page), view in sample.pages.items():
+        if view.is_cached and view.frame is not None:
+            users[view.frame] = f"page {page} of file {file}"
+    for (process, mapping, page), view in sample.mapped.items():
+        if view.frame is not None:
+            where = f"mapping {mapping} of process {process}"
+            users[view.frame] = f"page {page} of {where}"
+    return users
+
+
+def _cuts_under_writeback(case: Case) -> bool:
+    """Tell whether a cut was asked while the disk may have had the page."""
+    for call, _ in case.history.asked(Truncate, PunchHole):
+        before = case.history.sample_before(call.asked)
+        if before is not None and any(
+            view.is_under_writeback for view in before.pages.values()
+        ):
+            return True
+    return False
+
+
+def _of_gone_files(case: Case) -> Iterator[tuple[*Pinned, Moment]]:
+    """Yield pins of pages of files that are surely gone, and since when."""
+    if case.history.program.misuse:
+        return
+    for call, operation in case.history.asked(Unlink):
+        gone = _gone_since(case, call, operation.file)
+        if gone is None:
+            continue
+        for record in case.oracle.pins:
+            for page in record.pages if record.tracked and record.is_certain else ():
+                name: PageName | None = page.file_page
+                is_of = name is not None and name[0] == operation.file
+                if is_of and record.maker.ended < gone:
+                    yield record, page, gone
+
+
+def _gone_since(case: Case, unlink: Call, file: int) -> Moment | None:
+    """Return since when an unlinked file has no mapping any more; None: it has."""
+    spans = [
+        span
+        for spans in case.oracle.layout.spans.values()
+        for span in spans
+        if span.memory.file == file
+    ]
+    umounts = any(True for _ in case.history.asked(Umount))
+    ends = [unlink.ended, *(span.remove_answered for span in spans)]
+    last = max(ends)
+    return None if umounts or not unlink.succeeded or last > case.history.now else last
+
+
+RULES: tuple[Rule, ...] = (
+    a_mapping_goes_without_its_pins,
+    orphans_reach_no_file,
+    cuts_do_not_wait_for_pins,
+    a_new_page_takes_the_place,
+    pinned_pages_are_not_reused,
+    blocks_wait_for_their_last_write,
+    a_file_goes_though_pinned,
+)

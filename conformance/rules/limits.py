@@ -42,8 +42,12 @@ def wanted(case: Case, call: Call) -> Iterator[Wanted]:
 
 
 def worth(case: Case, *, tracked: bool) -> int:
-    """Return how much one page of a pin, or of a plain reference, counts."""
-    return case.history.geometry.pin_bias if tracked else 1
+    """Return how much one page of a pin, or of a plain reference, counts, at least.
+
+    The pins of a large folio may be counted exactly.
+    """
+    is_biased = tracked and case.history.geometry.folio_pages == 1
+    return case.history.geometry.pin_bias if is_biased else 1
 
 
 def weight(case: Case, name: PageName, begin: Moment, end: Moment) -> int:

@@ -4,27 +4,35 @@ At the end of a program the disk is released, the filesystem thawed, space given
 pins are kept. What is still pending then waits for something that never comes. Each
 such call is reported by one of the two rules: if one that works on a file as a whole
 is among them, all by LIVE-SYNC, because the others may wait for it; else by LIVE-GUP.
+The other rules say, of calls that wait for a pin, what it keeps from going on.
 """
 
 from collections.abc import Iterator
 
 from conformance.interface import (
+    Errno,
     Evict,
     Freeze,
     Fsync,
     GetUserPages,
+    KernelError,
     Operation,
+    Pageout,
     PunchHole,
     Reclaim,
+    Store,
     Sync,
     Truncate,
     Umount,
     Unlink,
+    Write,
     Writeback,
 )
 from conformance.oracle.history import Call
+from conformance.rules.detached import pins_beside, stuck
 from conformance.rules.rule import (
     DOCUMENT,
+    KERNEL,
     Case,
     Clause,
     Finding,
@@ -136,4 +144,127 @@ def _endless(case: Case, pending: list[Call]) -> Iterator[Finding]:
         )
 
 
-RULES: tuple[Rule, ...] = (accesses_answer, syncs_answer)
+@rule(
+    "LIVE-UMOUNT",
+    clause=Clause(
+        KERNEL,
+        "fs/namespace.c, do_umount; fs/super.c, generic_shutdown_super",
+        "a filesystem is kept busy by open files and mappings, not by pinned pages",
+    ),
+    kind=Kind.DISCIPLINE,
+    document=Level.SHOULD,
+    mainline=Level.MUST,
+    needs=Needs(operations=("umount", "get_user_pages|get_user_pages_fast")),
+)
+def umount_goes_on_beside_pins(case: Case) -> Iterator[Finding]:
+    """An umount is neither refused nor kept waiting because pages are pinned."""
+    waiting = {call.index for call in stuck(case, Umount)}
+    for call, _ in case.history.asked(Umount):
+        if not pins_beside(case, call):
+            continue
+        case.premise()
+        if call.index in waiting:
+            yield case.found(call, "umount waits for a pin to be put")
+        is_busy = (
+            isinstance(call.error, KernelError) and call.error.errno is Errno.EBUSY
+        )
+        if is_busy and not _has_mappings(case, call):
+            yield case.found(
+                call, "umount is refused with EBUSY, though no file is mapped"
+            )
+
+
+@rule(
+    "LIVE-THROTTLE",
+    clause=Clause(
+        KERNEL,
+        "mm/page-writeback.c, balance_dirty_pages",
+        "pages that cannot be made clean because they are pinned do not stop those "
+        "who write to other pages",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(
+        operations=("get_user_pages|get_user_pages_fast", "write|store"),
+        absent_features=("no_dirty_tracking",),
+    ),
+)
+def writers_go_on_beside_pins(case: Case) -> Iterator[Finding]:
+    """A write is answered however much of memory is pinned and dirty."""
+    waiting = {call.index for call in stuck(case, Write, Store)}
+    for call, _ in case.history.asked(Write, Store):
+        if not _is_crowded(case, call):
+            continue
+        case.premise()
+        if call.index in waiting:
+            yield case.found(call, f"{call.operation} waits for a pin to be put")
+
+
+@rule(
+    "LIVE-RECLAIM",
+    clause=Clause(
+        KERNEL,
+        "mm/vmscan.c, shrink_folio_list",
+        "reclaim passes over pages that are pinned, and comes to an end",
+    ),
+    kind=Kind.DAMAGE,
+    document=Level.MUST,
+    mainline=Level.MUST,
+    needs=Needs(
+        operations=("get_user_pages|get_user_pages_fast", "reclaim|evict|pageout"),
+    ),
+)
+def reclaim_passes_over_pins(case: Case) -> Iterator[Finding]:
+    """Reclaim is answered although pages stay pinned."""
+    kinds = (Reclaim, Evict, Pageout)
+    waiting = {call.index for call in stuck(case, *kinds)}
+    for call, _ in case.history.asked(*kinds):
+        if not pins_beside(case, call):
+            continue
+        case.premise()
+        if call.index in waiting:
+            yield case.found(call, f"{call.operation} waits for a pin to be put")
+
+
+def _is_busy(call: Call) -> bool:
+    return isinstance(call.error, KernelError) and call.error.errno is Errno.EBUSY
+
+
+def _has_mappings(case: Case, call: Call) -> bool:
+    """Tell whether a file may have been mapped while a call was under way."""
+    return any(
+        span.memory.file is not None and span.may_be_there(call.asked, call.ended)
+        for spans in case.oracle.layout.spans.values()
+        for span in spans
+    )
+
+
+def _is_crowded(case: Case, call: Call) -> bool:
+    """Tell whether pinned and written pages are more than half of memory."""
+    dirty = {
+        page.file_page
+        for record in case.oracle.pins
+        if record.is_certain and record.write and record.maker.ended < call.asked
+        for page in record.pages
+        if page.put_asked > call.asked
+    }
+    if not dirty:
+        return False
+    dirty |= {
+        case.oracle.file_page(writer)
+        for writer, _ in case.history.asked(Write, Store)
+        if writer.asked <= call.asked
+    }
+    return len(dirty - {None}) > case.history.geometry.memory_pages // 2
+
+
+ANSWERING: tuple[Rule, ...] = (accesses_answer, syncs_answer)
+"""Between them they report whatever is pending at the end, each call once."""
+
+RULES: tuple[Rule, ...] = (
+    *ANSWERING,
+    umount_goes_on_beside_pins,
+    writers_go_on_beside_pins,
+    reclaim_passes_over_pins,
+)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from conformance.interface import GetUserPages
 from conformance.oracle.history import Call
+from conformance.rules.longterm_moves import MOVE_RULES
 from conformance.rules.rule import (
     DOCUMENT,
     Case,
@@ -63,4 +64,4 @@ def _is_of_writable_file(case: Case, call: Call, operation: GetUserPages) -> boo
     )
 
 
-RULES: tuple[Rule, ...] = (longterm_writers_are_refused,)
+RULES: tuple[Rule, ...] = (longterm_writers_are_refused, *MOVE_RULES)

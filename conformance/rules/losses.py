@@ -1,8 +1,10 @@
 """Words that show what no correct stack can show, and which rule owns each.
 
 Interface:
-  * `losses_of(oracle)`: all losses of a history, found once.
+  * `losses_of(oracle)`: all losses of a history, found once, but for those that
+    private memory is to blame for, which are in `all_losses_of(oracle)`.
   * A `Loss` has an owner, the rule that must report it; see `blame.py`.
+  * `LOSS_RULES` are all the rules that may report one.
 
 Programs of misuse are not looked at: there, anything may be lost.
 """
@@ -17,6 +19,7 @@ from conformance.interface import (
     UNREADABLE,
     DeviceRead,
     Load,
+    MirrorRead,
     PowerCut,
     PowerCutImage,
     Read,
@@ -24,7 +27,24 @@ from conformance.interface import (
 from conformance.oracle.admissible import DurableFile, Oracle
 from conformance.oracle.history import Call
 from conformance.oracle.layout import PageName
-from conformance.rules.blame import PROTECTING, last_writer, owner_of
+from conformance.rules.blame import OWNERS, PROTECTING, last_writer, owner_of
+from conformance.rules.direct_losses import DIRECT_OWNERS, direct_owner
+from conformance.rules.private_blame import PRIVATE_OWNERS, private_owner
+from conformance.rules.sharing import clone_of, owner_of_shared
+
+REPORTERS = frozenset(
+    {
+        *("BNC-FSYNC", "BNC-RESERVE", "BNC-EOF", "BNC-ERR", "DRT-ORPHAN"),
+        *("DRT-BUFFERS", "DRT-COMPOUND", "GWB-REDIRTY-DURING", "INV-UNMAP"),
+        *("INV-ORPHAN", "INV-SPLIT", "INV-STEAL", "LT-NOMOVE", "MKW-TRUNC"),
+        *("REF-COMPOUND", "REF-FALSEPOS", "REF-STABLEHEAD", "SNAP-FALSEPOS"),
+        *("WB-ERROR", "WB-UPTODATE"),
+    }
+)
+"""Rules that own no loss, and report those that fit what they have seen."""
+
+LOSS_RULES = OWNERS | DIRECT_OWNERS | PRIVATE_OWNERS | REPORTERS
+"""One family: which of them misses what a stack has lost depends on who looks."""
 
 
 @attrs.frozen
@@ -32,7 +52,7 @@ class Loss:
     """A word, or a size, that was shown wrongly."""
 
     call: Call
-    """What showed it: a Load, Read, DeviceRead or PowerCut."""
+    """What showed it: a Load, Read, DeviceRead, MirrorRead or PowerCut."""
     file: int
     page: int
     word: int | None
@@ -46,7 +66,7 @@ class Loss:
     """Id of the rule that reports it."""
     sentence: str
     kind: str = "other"
-    """Of the writer: "cpu", "device", "driver", "write" or "other"."""
+    """Of the writer: "cpu", "device", "mirror", "driver", "write" or "other"."""
 
 
 @attrs.frozen
@@ -59,14 +79,24 @@ class Losses:
 
 @lru_cache(maxsize=4)
 def losses_of(oracle: Oracle) -> Losses:
-    """Return all losses of a history."""
+    """Return all losses of a history but those of private memory."""
+    every = all_losses_of(oracle)
+    return Losses(
+        tuple(loss for loss in every.in_memory if loss.owner not in PRIVATE_OWNERS),
+        tuple(loss for loss in every.on_disk if loss.owner not in PRIVATE_OWNERS),
+    )
+
+
+@lru_cache(maxsize=4)
+def all_losses_of(oracle: Oracle) -> Losses:
+    """Return all losses of a history; `private_losses.py` tells of the others."""
     if oracle.history.program.misuse:
         return Losses((), ())
     return Losses(tuple(_in_memory(oracle)), tuple(_on_disk(oracle)))
 
 
 def _in_memory(oracle: Oracle) -> Iterator[Loss]:
-    for call, operation in oracle.history.asked(Load, Read, DeviceRead):
+    for call, operation in oracle.history.asked(Load, Read, DeviceRead, MirrorRead):
         if not call.succeeded:
             yield from _signalled(oracle, call)
         elif isinstance(operation, Read):
@@ -106,7 +136,7 @@ def _read(oracle: Oracle, call: Call, operation: Read) -> Iterator[Loss]:
 
 
 def _word_read(
-    oracle: Oracle, call: Call, operation: Load | DeviceRead
+    oracle: Oracle, call: Call, operation: Load | DeviceRead | MirrorRead
 ) -> Iterator[Loss]:
     name, seen = _name(oracle, call, operation), call.result
     assert isinstance(seen, int)
@@ -114,14 +144,20 @@ def _word_read(
         return
     if isinstance(operation, Load):
         values = oracle.load_values(call)
+    elif isinstance(operation, MirrorRead):
+        values = oracle.mirror_read_values(call)
     else:
         values = oracle.device_read_values(call)
     if values is not None and seen not in values:
         yield _wrong_word(oracle, call, name, operation.word, seen, values)
 
 
-def _name(oracle: Oracle, call: Call, operation: Load | DeviceRead) -> PageName | None:
+def _name(
+    oracle: Oracle, call: Call, operation: Load | DeviceRead | MirrorRead
+) -> PageName | None:
     """Name what was read; a negative number for memory that is no file's."""
+    if isinstance(operation, MirrorRead):
+        return oracle.mirrors.name(call)
     if isinstance(operation, Load):
         where = operation.process, operation.mapping, operation.page
         return oracle.layout.name(*where, call.asked)
@@ -146,6 +182,8 @@ def _created(oracle: Oracle) -> Iterator[int]:
     for call in oracle.history.calls:
         if call.operation.name == "create" and call.succeeded:
             yield getattr(call.operation, "file")  # noqa: B009 - its name says it
+        if call.operation.name == "clone" and call.succeeded:
+            yield getattr(call.operation, "clone")  # noqa: B009 - its name says it
 
 
 def _in_file(
@@ -182,14 +220,33 @@ def _wrong_word(
     seen: int,
     allowed: frozenset[int],
 ) -> Loss:
+    shared_owner = owner_of_shared(oracle, call, name, word, seen)
     writer, kind = last_writer(oracle, call, name, word, allowed)
-    owner = owner_of(oracle, call, name, kind=kind, seen=seen)
+    if writer is None and shared_owner is None:
+        writer, kind = _writer_of_source(oracle, call, name, word, allowed)
+    owner = (
+        private_owner(oracle, call, name, word, seen, allowed)
+        or shared_owner
+        or direct_owner(oracle, call, name, word, writer, seen)
+        or owner_of(oracle, call, name, kind=kind, seen=seen)
+    )
     shown = {TORN: "torn", UNREADABLE: "unreadable"}.get(seen, str(seen))
     when = " after a power cut" if isinstance(call.operation, PowerCut) else ""
     sentence = (
         f"word {word} of {_page(name)} is {shown}{when} (should be {_listed(allowed)})"
     )
     return Loss(call, *name, word, seen, allowed, writer, owner, sentence, kind)
+
+
+def _writer_of_source(
+    oracle: Oracle, call: Call, name: PageName, word: int, allowed: frozenset[int]
+) -> tuple[Call | None, str]:
+    """Return who wrote to the source of a clone what should have been seen."""
+    made = clone_of(oracle.history, name[0])
+    if made is None:
+        return None, "other"
+    source = made.operation.file, name[1]
+    return last_writer(oracle, call, source, word, allowed)
 
 
 def _wrong_size(oracle: Oracle, call: Call, name: PageName, sentence: str) -> Loss:

@@ -19,6 +19,7 @@ from conformance.interface import (
     Fsync,
     GetUserPages,
     Load,
+    MirrorWrite,
     PutPage,
     PutUserPage,
     PutUserPages,
@@ -34,6 +35,7 @@ from conformance.rules.evidence import at_rest, found_losses, lost_in_memory
 from conformance.rules.mkwrite_fault import FAULT_RULES, FREEZE_RULES
 from conformance.rules.mkwrite_rest import NOTRACK_RULES, REST_RULES
 from conformance.rules.mkwrite_space import SPACE_RULES
+from conformance.rules.pinned import has_failures
 from conformance.rules.rule import (
     DOCUMENT,
     KERNEL,
@@ -83,7 +85,7 @@ _SHOWN = "page_mkwrite_count|mtime"
 )
 def asked_at_every_access(case: Case) -> Iterator[Finding]:
     """Every write access to a clean page calls page_mkwrite, again after cleaning."""
-    for access in accesses(case, Store, GetUserPages):
+    for access in accesses(case, Store, GetUserPages, MirrorWrite):
         ran = access.mkwrite_ran
         if ran is None or not access.shows_write or not access.was_clean(case):
             continue
@@ -219,11 +221,12 @@ def _lost_after_drop(case: Case, name: PageName, write: Call) -> Iterator[Findin
     """Yield losses of what the device wrote, after the page could be dropped."""
     for loss in lost_in_memory(case):
         is_of_write = loss.writer is write and (loss.file, loss.page) == name
+        could_read = not has_failures(case.history, before=loss.call.ended, write=False)
         was_dropped = any(
             call.asked > write.ended and call.ended_before(loss.call.asked)
             for call, _ in case.history.asked(Evict, Reclaim)
         )
-        if is_of_write and was_dropped:
+        if is_of_write and was_dropped and could_read:
             yield case.found(loss.call, loss.sentence)
 
 

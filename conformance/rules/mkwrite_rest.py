@@ -9,16 +9,16 @@ with parity, beyond that all of it is free again when there is no data.
 from collections.abc import Iterator
 
 from conformance.interface import (
+    Clone,
     Create,
     DirectWrite,
     Errno,
     Evict,
     Feature,
-    FillDisk,
-    FreeDisk,
     GetUserPages,
     KernelError,
     Load,
+    MirrorWrite,
     Mount,
     Read,
     Reclaim,
@@ -31,6 +31,7 @@ from conformance.interface import (
 )
 from conformance.oracle.history import Call, Moment, Sample
 from conformance.rules.evidence import lost_in_memory, rests
+from conformance.rules.pinned import may_be_full
 from conformance.rules.rule import (
     KERNEL,
     Case,
@@ -111,14 +112,13 @@ def _cannot_be_reckoned(case: Case) -> bool:
 def _is_quiet(case: Case, sample: Sample) -> bool:
     """Tell whether every write has been made durable, and nothing is pinned."""
     moment = sample.moment
-    filled = [c for c, _ in case.history.asked(FillDisk) if c.asked < moment]
-    freed = [c for c, _ in case.history.asked(FreeDisk) if c.ended < moment]
-    if len(filled) > len(freed) or is_pinned_at(case, moment):
+    if may_be_full(case.history, moment) or is_pinned_at(case, moment):
         return False
     if any(v.is_dirty or v.is_under_writeback for v in sample.pages.values()):
         return False
     created = [create.file for _, create in case.history.asked(Create)]
-    return all(_is_synced(case, file, moment) for file in (0, *created))
+    cloned = [made.clone for _, made in case.history.asked(Clone)]
+    return all(_is_synced(case, file, moment) for file in (0, *created, *cloned))
 
 
 def is_pinned_at(case: Case, moment: Moment) -> bool:
@@ -135,6 +135,11 @@ def _is_synced(case: Case, file: int, moment: Moment) -> bool:
         if call.asked < moment
         and is_writer(case, call)
         and any(name[0] == file for name in _touched_by(case, call))
+    ]
+    writes += [
+        call.ended
+        for call, made in case.history.asked(Clone)
+        if made.clone == file and call.asked < moment and not call.refused
     ]
     latest = max(writes, default=-1)
     return latest < 0 or any(
@@ -158,6 +163,13 @@ def _written(case: Case, moment: Moment) -> set[PageName]:
             for file, page in _touched_by(case, call):
                 for name in ((file, page - page % folio + i) for i in range(folio)):
                     pages[name] = max(pages.get(name, -1), call.ended)
+    for call, made in case.history.asked(Clone):
+        if call.asked < moment and not call.refused:
+            shared = [page for file, page in pages if file == made.file]
+            pages |= {
+                (made.clone, page): max(pages.get((made.clone, page), -1), call.ended)
+                for page in shared
+            }
     return {
         name for name, last in pages.items() if not _is_cut(case, name, last, moment)
     }
@@ -169,6 +181,8 @@ def _touched_by(case: Case, call: Call) -> list[PageName]:
     match call.operation:
         case Store() | GetUserPages():
             names = [*pages_asked(case, call)]
+        case MirrorWrite():
+            names = [case.oracle.file_page(call)]
         case Write(file, page):
             names = [(file, page), *_cut_pages(case, call, file, 0)]
         case Truncate(file, words):

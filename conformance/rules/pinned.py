@@ -43,6 +43,7 @@ from conformance.oracle.history import Call, History, Moment
 from conformance.oracle.layout import PageName
 from conformance.oracle.pins import PinnedPage, PinRecord
 from conformance.rules.blame import PROTECTING
+from conformance.rules.direct_losses import is_written_directly
 from conformance.rules.evidence import lost_in_memory, lost_on_disk
 from conformance.rules.losses import Loss
 from conformance.rules.rule import Case
@@ -155,6 +156,13 @@ def was_full_over(history: History, begin: Moment, end: Moment) -> bool:
     return _was_on(history, FillDisk, FreeDisk, begin, end)
 
 
+def may_be_full(history: History, moment: Moment) -> bool:
+    """Tell whether the disk was filled and perhaps not freed at a moment."""
+    filled = [call for call, _ in history.asked(FillDisk) if call.asked < moment]
+    freed = [call for call, _ in history.asked(FreeDisk) if call.ended < moment]
+    return len(filled) > len(freed)
+
+
 def was_held_over(history: History, begin: Moment, end: Moment) -> bool:
     """Tell whether the disk surely was held from begin to end."""
     return _was_on(history, Hold, Release, begin, end)
@@ -230,7 +238,8 @@ def unreadable(case: Case) -> Iterator[tuple[Call, PageName]]:
         is_load = isinstance(operation, Load)
         if case.oracle.may_signal(call) if is_load else not _is_eio(call):
             continue
-        yield call, name
+        if not is_written_directly(case.oracle, call, name):
+            yield call, name
 
 
 def _is_eio(call: Call) -> bool:

@@ -10,6 +10,9 @@ from conformance.interface import (
     Fsync,
     GetUserPages,
     PageView,
+    PutPage,
+    PutUserPage,
+    PutUserPages,
     Sync,
 )
 from conformance.oracle.detaches import Fate
@@ -25,6 +28,7 @@ from conformance.rules.accounts import (
     changes_held,
     due,
     holders,
+    is_counted,
     spells,
 )
 from conformance.rules.evidence import lost_in_memory, lost_on_disk, rests
@@ -99,7 +103,7 @@ def drivers_put_what_they_get(case: Case) -> Iterator[Finding]:
 )
 def nothing_stays_behind(case: Case) -> Iterator[Finding]:
     """When all that was got of a page is put, nothing of it stays in its count."""
-    if case.history.program.misuse or not _is_biased(case):
+    if not _is_orderly(case) or not _is_biased(case):
         return
     users = [c for c, _ in case.history.asked(GetUserPages) if c.answered is not None]
     users += [c for c in case.history.calls if _is_driven(c) and c.was_asked]
@@ -117,6 +121,25 @@ def nothing_stays_behind(case: Case) -> Iterator[Finding]:
                     f"page {name[1]} of file {name[0]} is held by nobody, but its "
                     f"count is {view.refcount} (should be small)",
                 )
+
+
+def _is_orderly(case: Case) -> bool:
+    """Whether each reference was put as what it is, or refused to be put otherwise."""
+    if not case.history.program.misuse:
+        return True
+    for call, operation in case.history.asked(PutPage, PutUserPage, PutUserPages):
+        record = case.oracle.pin_of(call)
+        if record is None or call.refused:
+            continue
+        is_mixed = isinstance(operation, PutPage) is record.tracked
+        pages = getattr(operation, "pages", None)
+        if is_mixed or (pages is not None and pages < 0):
+            return False
+    pages_put = [page for record in case.oracle.pins for page in record.pages]
+    return all(len(page.puts) < _TWICE for page in pages_put)
+
+
+_TWICE = 2
 
 
 @rule(
@@ -139,6 +162,8 @@ def each_pin_adds_the_bias(case: Case) -> Iterator[Finding]:
             pins = sum(record.tracked for record, _ in held)
             if not pins or view.refcount is None or view.refcount < 0:
                 continue
+            if case.history.geometry.folio_pages > 1:
+                continue  # the pins of a large folio may be counted exactly
             case.premise()
             is_more = bias >= _REFERENCES_MAX and view.refcount >= (pins + 1) * bias
             if view.refcount < pins * bias or is_more:
@@ -244,10 +269,20 @@ def _is_stray(case: Case, view: PageView) -> bool:
 
 def _unheld(case: Case, sample: Sample) -> Iterator[tuple[PageName, PageView]]:
     """Yield the cached file pages of which nobody holds anything."""
-    held = {page.name for _, page in holders(case, sample.moment)}
+    held = set(_held_names(case, sample))
     for name, view in sample.pages.items():
         if view.refcount is not None and view.is_cached and name not in held:
             yield name, view
+
+
+def _held_names(case: Case, sample: Sample) -> Iterator[PageName]:
+    """Yield the pages that may be held; a private mapping may show the file's own."""
+    for _, page in holders(case, sample.moment):
+        if page.name is not None:
+            yield page.name
+            memory = case.oracle.layout.memories.get(page.name[0])
+            if memory is not None and memory.file is not None:
+                yield memory.file, page.name[1]
 
 
 def _strayed(case: Case, spell: Spell, call: Call) -> Iterator[Finding]:
@@ -276,19 +311,24 @@ def _held_pages(
             views[view.frame] = view
             by_frame.setdefault(view.frame, []).append((record, page))
     for frame, view in views.items():
-        yield by_frame[frame], view
+        if all(is_counted(*pin) for pin in by_frame[frame]):
+            yield by_frame[frame], view
 
 
 def _pins_at(
     case: Case, sample: Sample, *, tracked: bool = True
 ) -> Iterator[tuple[PinRecord, int, PinnedPage]]:
-    """Yield the pages that are surely pinned at a sample, with their numbers."""
+    """Yield the pages that are surely pinned at a sample, with their numbers.
+
+    With `tracked`, only pins that surely are counted: none of the zero page.
+    """
     for record in case.oracle.pins:
         is_made = record.is_certain and record.maker.ended < sample.moment
         if not is_made or (tracked and not record.tracked):
             continue
         for number, page in enumerate(record.pages):
-            if sample.moment < page.put_asked:
+            is_meant = not tracked or is_counted(record, page)
+            if is_meant and sample.moment < page.put_asked:
                 yield record, number, page
 
 

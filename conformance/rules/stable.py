@@ -19,6 +19,7 @@ from conformance.interface import (
     Feature,
     Fsync,
     Load,
+    MirrorWrite,
     PowerCut,
     Read,
     Store,
@@ -33,7 +34,8 @@ from conformance.interface.events import (
     WritebackEnded,
 )
 from conformance.oracle.history import Call, Sample
-from conformance.rules.blame import PROTECTING, had_device
+from conformance.rules.blame import PROTECTING, owner_of_torn
+from conformance.rules.direct_losses import CAPTURE
 from conformance.rules.evidence import lost_in_memory, lost_on_disk
 from conformance.rules.losses import Loss
 from conformance.rules.pinned import (
@@ -84,17 +86,18 @@ _WAITING = frozenset({Feature.CHECKSUMS, Feature.PARITY, Feature.STABLE_WRITES})
 def no_store_during_writeback(case: Case) -> Iterator[Finding]:
     """No CPU store changes a page while it is being written with stable content."""
     if _WAITING & case.history.features:
-        for call, _ in case.history.asked(Store, Write):
+        for call, _ in case.history.asked(Store, Write, MirrorWrite):
             yield from _store_got_through(case, call)
     for call in _looks(case):
         if _shows_disk(call) and _has_stored_and_synced(case, call):
             case.premise()
-        yield from _torn(case, call, by_device=False)
+        yield from _torn(case, call, "STB-CPU")
 
 
 def _has_stored_and_synced(case: Case, look: Call) -> bool:
     """Tell whether CPUs had written something that a sync had got to the disk."""
-    stored = [call.ended for call, _ in case.history.asked(Store, Write)]
+    kinds = (Store, Write, MirrorWrite)
+    stored = [call.ended for call, _ in case.history.asked(*kinds)]
     return any(
         call.succeeded and min(stored, default=look.asked) < call.asked < look.asked
         for call, _ in case.history.asked(Fsync, Sync)
@@ -151,7 +154,7 @@ def written_from_a_copy(case: Case) -> Iterator[Finding]:
         written = (_is_written_during(case, pinned, call) for pinned in _pins(case))
         if _shows_disk(call) and any(written):
             case.premise()
-        yield from _torn(case, call, by_device=True)
+        yield from _torn(case, call, "STB-PINNED")
 
 
 def _pins(case: Case) -> Iterator[Pinned]:
@@ -187,25 +190,28 @@ def _shows_disk(look: Call) -> bool:
     return look.refused or isinstance(look.operation, PowerCut)
 
 
-def _torn(case: Case, look: Call, *, by_device: bool) -> Iterator[Finding]:
-    """Yield the pages that cannot be read, a finding each."""
+def _torn(case: Case, look: Call, owner: str) -> Iterator[Finding]:
+    """Yield the pages that cannot be read for which a rule is to blame, once each."""
     seen: set[tuple[int, int]] = set()
     for loss in (*lost_in_memory(case), *lost_on_disk(case)):
         name = loss.file, loss.page
         if loss.call is not look or name in seen or not _is_torn(case, loss):
             continue
-        if had_device(case.oracle, look, name) is by_device:
+        if loss.owner == CAPTURE:
+            continue  # it was not writeback that wrote it
+        if owner_of_torn(case.oracle, look, name) == owner:
             seen.add(name)
-            yield case.found(look, f"{loss.sentence}: {_how(by_device=by_device)}")
+            yield case.found(look, f"{loss.sentence}: {_HOW[owner]}")
     for call, name in unreadable(case):
-        if call is look and had_device(case.oracle, call, name) is by_device:
+        if call is look and owner_of_torn(case.oracle, call, name) == owner:
             text = f"page {name[1]} of file {name[0]} cannot be read"
-            yield case.found(look, f"{text}: {_how(by_device=by_device)}")
+            yield case.found(look, f"{text}: {_HOW[owner]}")
 
 
-def _how(*, by_device: bool) -> str:
-    who = "a device" if by_device else "a CPU"
-    return f"{who} changed it on its way to the disk (should be written from a copy)"
+_HOW = {
+    owner: f"{who} changed it on its way to the disk (should be written from a copy)"
+    for owner, who in (("STB-CPU", "a CPU"), ("STB-PINNED", "a device"))
+}
 
 
 def _is_torn(case: Case, loss: Loss) -> bool:

@@ -31,6 +31,7 @@ from conformance.interface import (
     FreeDisk,
     Fsync,
     GetUserPages,
+    MirrorWrite,
     PageView,
     PunchHole,
     PutPage,
@@ -64,6 +65,7 @@ WRITERS = (
     DirectRead,
     DirectWrite,
     GetUserPages,
+    MirrorWrite,
     PunchHole,
     Store,
     Truncate,
@@ -212,13 +214,15 @@ class Access:
         A get_user_pages that leaves no such trace may have put off page_mkwrite
         until the device's data is put into the page.
         """
-        if isinstance(self.call.operation, Store):
+        if isinstance(self.call.operation, Store | MirrorWrite):
             return True
         view = self.view
         return view is not None and bool(view.is_dirty or view.writable_ptes)
 
 
-def accesses(case: Case, *kinds: type[Store] | type[GetUserPages]) -> Iterator[Access]:
+def accesses(
+    case: Case, *kinds: type[Store] | type[GetUserPages] | type[MirrorWrite]
+) -> Iterator[Access]:
     """Yield the successful write accesses that were alone, page by page."""
     for call, _ in case.history.asked(*kinds):
         if not call.succeeded or not is_writer(case, call):
@@ -244,7 +248,7 @@ def samples_around(case: Case, call: Call) -> tuple[Sample, Sample] | None:
 def pages_written(case: Case, call: Call) -> Iterator[PageName]:
     """Name the pages of files that an access got to write, as far as is certain."""
     match call.operation:
-        case Store():
+        case Store() | MirrorWrite():
             names = [case.oracle.file_page(call)]
         case GetUserPages():
             record = case.oracle.pin_of(call)

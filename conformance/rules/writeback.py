@@ -11,24 +11,32 @@ stack writes of its own accord between two operations.
 from collections.abc import Iterator
 
 from conformance.interface import (
+    Errno,
     Evict,
     FailNext,
+    Freeze,
     Fsync,
     GetUserPages,
+    KernelError,
     Load,
     PageView,
     Read,
     Reclaim,
+    Signal,
+    SignalName,
     Store,
     Sync,
+    Umount,
     Write,
     Writeback,
 )
+from conformance.interface.events import BlockCaptured, BlockSubmitted, WritebackEnded
 from conformance.oracle.history import INFINITY, Call, Sample
 from conformance.oracle.layout import PageName
 from conformance.oracle.pins import PinnedPage, PinRecord
 from conformance.rules import cleaning
 from conformance.rules.evidence import Loss, at_rest, lost_in_memory, lost_on_disk
+from conformance.rules.pinned import may_be_full
 from conformance.rules.rule import (
     DOCUMENT,
     KERNEL,
@@ -234,10 +242,11 @@ def failed_write_is_reported(case: Case) -> Iterator[Finding]:
         if call.asked > failure.ended and call.answered is not None:
             case.premise()
     for loss in _unreported(case, failure):
-        yield case.found(
-            loss.call,
-            f"{loss.sentence}: a write failed before, and no error tells of it",
-        )
+        if _may_have_failed(case, loss) and not _is_told(case, failure, loss):
+            yield case.found(
+                loss.call,
+                f"{loss.sentence}: a write failed before, and no error tells of it",
+            )
 
 
 def _unreported(case: Case, failure: Call) -> Iterator[Loss]:
@@ -252,6 +261,30 @@ def _unreported(case: Case, failure: Call) -> Iterator[Loss]:
             for call, operation in case.history.asked(Evict, Reclaim)
         ):
             yield loss
+
+
+def _is_told(case: Case, failure: Call, loss: Loss) -> bool:
+    """Tell whether something reported the error before the loss was seen."""
+    return any(
+        call.refused and failure.asked < call.ended < loss.call.asked
+        for call, operation in case.history.asked(Fsync, Freeze, Umount)
+        if getattr(operation, "file", loss.file) == loss.file
+    )
+
+
+def _may_have_failed(case: Case, loss: Loss) -> bool:
+    """Tell whether the write that failed may have been one of the page that is lost.
+
+    A stack that tells of its writebacks says which one it was. Should that be a lie,
+    the loss has an owner, who reports it.
+    """
+    return not case.history.events or any(
+        isinstance(event, WritebackEnded)
+        and event.failed
+        and event.page == (loss.file, loss.page)
+        for moment, event in case.history.events
+        if moment < loss.call.ended
+    )
 
 
 @rule(
@@ -276,7 +309,7 @@ def page_that_could_not_be_read_is_not_written(case: Case) -> Iterator[Finding]:
         case.premise()
         yield from _claimed_writes(case, failed, name)
         for loss in (*lost_in_memory(case), *lost_on_disk(case)):
-            if (loss.file, loss.page) == name and loss.call.asked > failed.ended:
+            if (loss.file, loss.page) == name and _may_be_written(case, failed, loss):
                 yield case.found(
                     loss.call, f"{loss.sentence}: reading the page had failed before"
                 )
@@ -289,10 +322,44 @@ def _failed_reads(case: Case) -> Iterator[tuple[Call, PageName]]:
         return
     seen = set()
     for call, _ in case.history.asked(Load, Read, Store, GetUserPages):
-        name = case.oracle.file_page(call) if call.refused else None
+        name = case.oracle.file_page(call) if _could_not_read(case, call) else None
         if name is not None and call.asked > failure.ended and name not in seen:
             seen.add(name)
             yield call, name
+
+
+def _could_not_read(case: Case, call: Call) -> bool:
+    """Tell whether it may only be for a failed read that an access was refused."""
+    match call.error:
+        case Signal(name=SignalName.SIGBUS):
+            is_read = True
+        case KernelError(errno=Errno.EIO | Errno.EFAULT):
+            is_read = True
+        case _:
+            is_read = False
+    has_space = not may_be_full(case.history, call.asked)
+    return is_read and (has_space or isinstance(call.operation, Load | Read))
+
+
+def _may_be_written(case: Case, failed: Call, loss: Loss) -> bool:
+    """Tell whether a lost page may have been written when its reading had failed.
+
+    A stack that tells what it writes says so, if only by the block.
+    """
+    events, name = case.history.events, (loss.file, loss.page)
+    blocks = {
+        event.block
+        for _, event in events
+        if isinstance(event, BlockSubmitted) and event.page == name
+    }
+    return loss.call.asked > failed.ended and (
+        not events
+        or any(
+            isinstance(event, BlockCaptured) and event.block in blocks
+            for moment, event in events
+            if failed.asked < moment < loss.call.ended
+        )
+    )
 
 
 def _claimed_writes(case: Case, failed: Call, name: PageName) -> Iterator[Finding]:

@@ -380,8 +380,32 @@ _SINGLE = (
     ),
 )
 
+_TRANSLATIONS = (
+    Scenario(
+        "store-through-a-stale-translation",
+        ("WB-PROTECT",),
+        Program(
+            (
+                Mmap(process=1, mapping=1),
+                Store(value=1),
+                Store(process=1, mapping=1, value=2),
+                Store(process=1, mapping=1, word=1, value=3),
+                Fsync(),
+                Store(process=1, mapping=1, value=4),
+                Fsync(),
+                PowerCut(),
+            )
+        ),
+        "Another CPU has stored to the page and kept the translation; then the entry "
+        "is write-protected. A missing flush of the TLB (WB-TLB) has no rule of its "
+        "own: an entry that is protected in the page table alone is not "
+        "protected, and the damage is that of WB-PROTECT.",
+    ),
+)
+
 SCENARIOS: tuple[Scenario, ...] = (
     *_PROTECT,
+    *_TRANSLATIONS,
     *_WALK,
     *_DIRTY_BITS,
     *_LOCK,

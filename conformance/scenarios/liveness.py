@@ -1,19 +1,27 @@
 """Liveness: every call answers in the end."""
 
 from conformance.interface import (
+    Create,
     DeviceAbort,
     DirectWrite,
+    Evict,
     FailNext,
     Fsync,
+    Geometry,
     GetUserPages,
     GetUserPagesFast,
     Hold,
     HoldPoint,
+    Load,
+    Munmap,
+    Reclaim,
     Release,
+    Setup,
     Store,
     Sync,
     Truncate,
     Umount,
+    Write,
     Writeback,
 )
 from conformance.program import Program
@@ -124,5 +132,49 @@ SCENARIOS: tuple[Scenario, ...] = (
         ("LIVE-SYNC",),
         Program((Store(value=1), GetUserPages(pages=2, pin=0), Umount())),
         "Unmounting does not wait for devices either.",
+    ),
+    Scenario(
+        "umount-beside-a-pin-and-no-mapping",
+        ("LIVE-UMOUNT",),
+        Program(
+            (
+                Store(page=1, value=1),
+                GetUserPages(page=1, pin=0),
+                Munmap(),
+                Umount(),
+                DeviceAbort(pin=0),
+            )
+        ),
+        "Nothing but a pinned page is left of those who used the file.",
+    ),
+    Scenario(
+        "writers-beside-pins-of-half-of-memory",
+        ("LIVE-THROTTLE",),
+        Program(
+            (
+                Create(file=1),
+                GetUserPages(page=0, pages=8, pin=0),
+                *(Write(file=1, page=page, value=page + 1) for page in range(2)),
+                *(Store(page=page, value=page + 5) for page in range(2)),
+                Fsync(file=1),
+            ),
+            setup=Setup(Geometry(file_pages=8, memory_pages=14)),
+        ),
+        "More than half of memory is pinned and dirty for ever; others go on.",
+    ),
+    Scenario(
+        "reclaim-beside-a-lasting-pin",
+        ("LIVE-RECLAIM",),
+        Program(
+            (
+                Store(page=0, value=1),
+                GetUserPages(page=1, pages=2, pin=0),
+                Fsync(),
+                Reclaim(),
+                Evict(),
+                Load(page=1),
+            )
+        ),
+        "What is pinned cannot be freed; reclaim takes the rest and ends.",
     ),
 )

@@ -10,9 +10,11 @@ from conformance.interface import (
     Store,
 )
 from conformance.program import Program
+from conformance.scenarios.longterm_moves import SCENARIOS as MOVE_SCENARIOS
 from conformance.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
+    *MOVE_SCENARIOS,
     Scenario(
         "long-term-write-pin",
         ("LT-REFUSE",),

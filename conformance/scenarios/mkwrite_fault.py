@@ -189,7 +189,9 @@ FAULTS: tuple[Scenario, ...] = (
             PowerCut(),
             schedule=(Preempt(call=4, at="truncate.page_removed", until=5),),
         ),
-        story="The page has left the file; its blocks have not been freed yet.",
+        story="The page has left the file; its blocks have not been freed yet. The "
+        "race of a fault with a hole punch (MKW-PUNCH) has no rule of its own: a page "
+        "over freed blocks is what MKW-TRUNC forbids, whoever freed them.",
     ),
     Scenario(
         "truncate-while-a-store-waits-for-writeback",

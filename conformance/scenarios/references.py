@@ -266,6 +266,26 @@ SCENARIOS: tuple[Scenario, ...] = (
         "The first page has its block, the second finds none.",
     ),
     Scenario(
+        "puts-of-the-wrong-kind",
+        ("REF-NOTINTERCHANGEABLE",),
+        Program(
+            (
+                GetUserPages(pages=2, pin=0),
+                PutPage(pin=0),
+                PutUserPages(pin=0),
+                GetUserPages(page=2, pages=2, pin=1, write=False, tracked=False),
+                PutUserPage(pin=1),
+                PutPage(pin=1, page=1),
+                Fsync(),
+            ),
+            misuse=True,
+        ),
+        "A pin is put as a reference, and a reference as a pin. A mixture (REF-MIX) "
+        "has no rule of its own: a stack may take it and be left with the difference, "
+        "which is its caller's fault; where it refuses, REF-NOTINTERCHANGEABLE wants "
+        "nothing changed by it.",
+    ),
+    Scenario(
         "minus-one-pages-put",
         ("REF-ERRNPAGES",),
         Program(

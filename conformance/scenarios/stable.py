@@ -1,6 +1,7 @@
 """Scenarios of stable content: pages that are written to while they are written."""
 
 from conformance.interface import (
+    DeviceAbort,
     DeviceComplete,
     DeviceWrite,
     Evict,
@@ -250,4 +251,30 @@ _CPU = (
     ),
 )
 
-STABLE: tuple[Scenario, ...] = (*_PINNED, *_CPU)
+_CAPTURE = (
+    Scenario(
+        "store-between-copy-and-mkclean",
+        ("STB-CAPTURE-ONCE",),
+        program(
+            GetUserPages(pin=1),
+            Store(value=1),
+            Store(page=1, value=1),
+            Fsync(),
+            Store(value=2),
+            Store(page=1, value=2),
+            DeviceAbort(pin=1),
+            Fsync(),
+            Evict(),
+            Read(page=1),
+            Read(),
+            PowerCut(),
+            schedule=(Preempt(call=3, at="mkclean.entered", until=5),),
+            features={Feature.ENCRYPTION},
+        ),
+        story="Stores come when writeback has begun and has not write-protected yet. A "
+        "copy that is taken too early (BNC-CAPTURE) has no rule of its own: the order "
+        "is STB-CAPTURE-ONCE's, and a store that is lost by it has its owner already.",
+    ),
+)
+
+STABLE: tuple[Scenario, ...] = (*_PINNED, *_CPU, *_CAPTURE)

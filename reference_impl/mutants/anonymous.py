@@ -1,5 +1,10 @@
-"""Anonymous memory: fork, copy on write, and pins that must not lose their page."""
+"""Stacks that lose anonymous pages to a device, or show them to the wrong process."""
 
+from reference_impl.mutants import anonymous_fork, anonymous_grants, anonymous_pages
 from reference_impl.mutants.mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = ()
+MUTANTS: tuple[Mutant, ...] = (
+    *anonymous_fork.MUTANTS,
+    *anonymous_pages.MUTANTS,
+    *anonymous_grants.MUTANTS,
+)

@@ -8,17 +8,42 @@ from conformance.interface import Step
 from reference_impl.inode import Inode
 from reference_impl.layers import Parts
 from reference_impl.memory import Page
-from reference_impl.mm import Mm
+from reference_impl.mm import Cpu, Mm
 from reference_impl.mutants.mutant import Mutant
-from reference_impl.pagecache import AddressSpace, PageCache
+from reference_impl.pagecache import AddressSpace
 from reference_impl.pagetable import Vma
 from reference_impl.reclaim import Reclaim
-from reference_impl.rmap import Rmap
+from reference_impl.rmap import Owner, Rmap
 from reference_impl.stack import boot
 from reference_impl.stepping import Stepped
 from reference_impl.writeback import Writeback
 
 # --- every entry --------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class _FlushesNoTranslation(Cpu):
+    """The CPU of another process stores on to a page until the page is unmapped."""
+
+    translations: dict[tuple[int, int], Page] = attrs.field(
+        factory=dict[tuple[int, int], Page]
+    )
+    """Pages of files, by process and address."""
+
+    def store(
+        self, process: int, mapping: int, page: int, word: int, value: int
+    ) -> Stepped[None]:
+        owner, address = self.locate(process, mapping, page)
+        pte = owner.ptes.get(address)
+        stale = self.translations.get((process, address))
+        if pte is not None and pte.page is stale and stale.mapping is not None:
+            stale.words[word] = value
+            return
+        yield from super().store(process, mapping, page, word, value)
+        pte = owner.ptes.get(address)
+        is_of_file = pte is not None and isinstance(pte.page.mapping, AddressSpace)
+        if pte is not None and is_of_file and process > 0:
+            self.translations[process, address] = pte.page
 
 
 class _CleansTheFirstMapping(Rmap):
@@ -81,7 +106,7 @@ class _DoesNotBarMremap(Mm):
             yield from super().bar(vma, who)
 
     def unbar(self, vma: Vma) -> None:
-        if self.rmap.of(vma.space).lock.held_by in self.bars:
+        if self.rmap.of(vma.owners[0]).lock.held_by in self.bars:
             super().unbar(vma)
 
 
@@ -94,10 +119,10 @@ class _DoesNotBarFork(_DoesNotBarMremap):
 class _WalksUnbarred(Rmap):
     """The walk bars nobody: mremap, fork and munmap go on beside it."""
 
-    def bar_walk(self, space: AddressSpace) -> Stepped[None]:
+    def bar_walk(self, space: Owner) -> Stepped[None]:
         yield from ()
 
-    def unbar_walk(self, space: AddressSpace) -> None:
+    def unbar_walk(self, space: Owner) -> None:
         pass
 
 
@@ -140,28 +165,48 @@ class _DropsWhatUnmapFinds(Reclaim):
 # --- one hold of the lock -------------------------------------------------------------
 
 
-class _UnlocksInBetween(PageCache):
-    """The page lock is dropped between clear dirty and start of writeback."""
+class _UnlocksInBetween(Writeback):
+    """The page lock is dropped between clear dirty and start of writeback.
 
-    def clear_dirty_for_io(self, page: Page) -> None:
-        super().clear_dirty_for_io(page)
-        self.unlock(page)
+    Who takes it meanwhile finds a clean page, and may drop it, dirty it or write it:
+    the writeback then takes its own work for done.
+    """
 
-    def start_writeback(
-        self, page: Page, *, is_bounced: bool, is_integrity: bool
-    ) -> None:
-        page.locked_by = "writeback"
-        super().start_writeback(page, is_bounced=is_bounced, is_integrity=is_integrity)
+    def write_page(
+        self, inode: Inode, page: Page, *, is_integrity: bool
+    ) -> Stepped[None]:
+        yield from self.protect(inode, page)
+        if self.maybe_pinned(page):
+            yield from super().write_page(inode, page, is_integrity=is_integrity)
+            return
+        yield Step("writeback.pin_asked")
+        self.renew_promise(inode, page, is_pinned=False)
+        bounce = self.make_bounce(is_pinned=False)
+        yield from self.clear_dirty(page)
+        if self.is_as_left(inode, page):
+            yield from self.write_out(inode, page, bounce, is_integrity=is_integrity)
+        elif bounce is not None:
+            self.filesystem.memory.put(bounce)
+
+    def clear_dirty(self, page: Page) -> Stepped[None]:
+        self.filesystem.cache.unlock(page)
+        yield from super().clear_dirty(page)
+        yield from self.filesystem.cache.lock(page, "writeback")
+
+    def is_as_left(self, inode: Inode, page: Page) -> bool:
+        is_clean = not (page.is_dirty or page.is_under_writeback)
+        is_ours = page.mapping is inode.space
+        return is_ours and is_clean and self.filesystem.is_prepared(inode, page)
 
 
 class _UnlocksLaterPages(_UnlocksInBetween):
     """The same, but the first page of a file stays locked."""
 
-    def clear_dirty_for_io(self, page: Page) -> None:
-        holder = page.locked_by
-        super().clear_dirty_for_io(page)
-        if page.index == 0:
-            page.locked_by = holder
+    def clear_dirty(self, page: Page) -> Stepped[None]:
+        if page.index:
+            yield from super().clear_dirty(page)
+        else:
+            yield from Writeback.clear_dirty(self, page)
 
 
 # --- one writeback --------------------------------------------------------------------
@@ -193,9 +238,23 @@ class _JoinsIfUnmapped(Writeback):
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "cleaning.cleans_the_first_mapping",
-        ("WB-PROTECT", "WB-WALK", "WB-PTEDIRTY", "STB-CPU", "STB-CAPTURE-ONCE"),
+        (
+            "WB-PROTECT",
+            "WB-WALK",
+            "WB-PTEDIRTY",
+            "STB-CPU",
+            "STB-CAPTURE-ONCE",
+            "MMU-DOWNGRADE",
+        ),
         partial(boot, parts=Parts(make_rmap=_CleansTheFirstMapping)),
         "The walk over the mappings of a page ends after the first",
+    ),
+    Mutant(
+        "cleaning.flushes_no_translation",
+        ("WB-PROTECT", "MKW-EVERY", "MKW-MTIME", "STB-CPU", "WB-PTEDIRTY"),
+        partial(boot, parts=Parts(make_cpu=_FlushesNoTranslation)),
+        "The CPU of another process stores on to a page until the page is unmapped",
+        "WB-TLB; its relative Z30 (eb66ae030829) flushed too late",
     ),
     Mutant(
         "cleaning.cleans_mappings_that_begin_alike",
@@ -205,7 +264,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "cleaning.forgets_children",
-        ("WB-PROTECT", "WB-PTEDIRTY", "STB-CPU", "STB-CAPTURE-ONCE"),
+        (
+            "WB-PROTECT",
+            "WB-PTEDIRTY",
+            "STB-CPU",
+            "STB-CAPTURE-ONCE",
+            "MMU-DOWNGRADE",
+        ),
         partial(boot, parts=Parts(make_rmap=_ForgetsChildren)),
         "A mapping that a process has from its parent is missed",
     ),
@@ -251,13 +316,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "cleaning.unlocks_in_between",
         ("WB-LOCK", "WB-PTEDIRTY"),
-        partial(boot, parts=Parts(make_cache=_UnlocksInBetween)),
+        partial(boot, parts=Parts(make_writeback=_UnlocksInBetween)),
         "The page lock is dropped between clear dirty and start of writeback",
     ),
     Mutant(
         "cleaning.unlocks_later_pages",
         ("WB-LOCK", "WB-PTEDIRTY"),
-        partial(boot, parts=Parts(make_cache=_UnlocksLaterPages)),
+        partial(boot, parts=Parts(make_writeback=_UnlocksLaterPages)),
         "The same, but the first page of a file stays locked",
     ),
     Mutant(

@@ -1,60 +1,43 @@
-"""What else a lie can lead to, in programs that no scenario has.
+"""What else a lie breaks, in programs that no scenario has.
 
 A mutant names the rules that it violates in the scenarios, exactly. A random program
-may meet it in another situation: data that it loses is then missed by the rule that
-looks there.
+may meet the same lie in another situation. Two things can follow:
 
-The entries are what random programs found; they were entered as they were seen, and
-not examined one by one. That the stack is faulty is certain; that the rule named is
-the one to blame is not. An entry that looks odd (STB-CPU for a flush that comes too
-early) is a reason to look at `conformance/rules/blame.py`, not a fact to rely on.
+* Data that the mutant loses or corrupts is missed elsewhere. Which rule reports a
+  wrong word depends on where it was read and on who wrote it last; those rules are one
+  family, any of them may report a mutant that damages data, and nothing of it is
+  listed here (`tests/test_mutants.py` knows the family).
+* The lie breaks another rule, too. Each such rule is listed here, with the reason.
+
+An entry is made after looking at the smallest program in which the rule was violated:
+the lie breaks the rule there, or the rule cannot tell it from what would. If it is
+the rule that is wrong, the rule is mended instead.
 """
 
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
-    "bounce.cleans_pinned_pages_it_skips": ("DRT-AFTER",),
-    "bounce.skips_pinned_pages": (
-        "DRT-AFTER",
-        "WB-SINGLE",
-    ),
-    "bounce.writes_a_pinned_page_once": ("DRT-AFTER",),
+    # The entry that the walk missed still allows writing when a copy is taken.
     "cleaning.forgets_after_truncate": ("STB-CAPTURE-ONCE",),
-    "cleaning.unlocks_in_between": ("STB-CAPTURE-ONCE",),
+    # A request for plain references changes the number of pins.
     "counters.references_count": ("REF-PARTIAL",),
-    "dirty.cleans_at_the_put": ("WB-WALK",),
-    "dirty.flushes_before_it_waits": ("STB-CPU",),
-    "dirty.leaves_it_to_a_worker": ("WB-LOCK",),
-    "dirty.never_dirties": ("BNC-FSYNC",),
-    "dirty.never_flushes": (
-        "MKW-RANGE",
-        "STB-CPU",
-        "STB-PINNED",
-        "WB-ERROR",
-    ),
-    "dirty.puts_a_direct_read_at_submit": ("MKW-NOTRACK",),
-    "gup_fast.goes_on_after_a_backoff": (
-        "DRT-BUFFERS",
-        "DRT-FLUSH",
-        "DRT-SKIP-IF-DIRTY",
-        "MKW-DEVICE",
-        "MKW-NOTRACK",
-    ),
+    # A page that nobody wrote to is written back, and takes a block of a hole.
+    "dirty.dirties_what_it_reads": ("MKW-UNRESERVE",),
+    # Drivers write to pages that they never announced: in a frozen filesystem, too.
+    "dirty.never_dirties": ("MKW-FREEZE",),
+    # A sync of all files waits like the fsync of one.
     "liveness.waits_for_a_good_write": ("LIVE-SYNC",),
-    "mkwrite.knows_pinned_or_not": ("WB-SKIP",),
-    "mkwrite.leaves_the_pte_writable": (
-        "MKW-EVERY",
-        "WB-PTEDIRTY",
-    ),
-    "mkwrite.loads_map_writable": ("WB-PTEDIRTY",),
-    "mkwrite.maps_despite_refusal": (
-        "MKW-DEVICE",
-        "MKW-RESERVE",
-    ),
+    # What is mapped writable at once is not stopped by a freeze, or for want of space.
+    "mkwrite.loads_map_writable": ("MKW-FREEZE", "MKW-FAIL"),
+    # Devices fault, too; and the fsync that fails for such a page fails for all pages.
+    "mkwrite.maps_despite_refusal": ("MKW-DEVICE", "MKW-RESERVE"),
+    # Drivers fault like get_user_pages.
     "mkwrite.maps_devices_despite_refusal": ("MKW-DEVICE",),
+    # The fourth fault may be a device's.
     "mkwrite.misses_every_fourth": ("MKW-DEVICE",),
-    "mkwrite.reclaims_tmpfs": ("WB-PTEDIRTY",),
-    "writeback.swallows_errors": (
-        "DRT-FLUSH",
-        "WB-UPTODATE",
-    ),
+    # A page pinned for reading is not kept from its writer by a freeze.
+    "mkwrite.transfers_into_read_pins": ("MKW-FREEZE",),
+    # The pages that were granted before the refusal are never free again.
+    "requests.refuses_after_granting": ("REF-FREE",),
+    # Writeback takes a folio for not pinned, and cleans it under the device.
+    "folios.slow_path_takes_references": ("MKW-DEVICE", "WB-SKIP"),
 }
 """By name of the mutant: ids of rules."""

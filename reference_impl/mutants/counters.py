@@ -4,7 +4,7 @@ from functools import partial
 
 import attrs
 
-from conformance.interface import KernelError
+from conformance.interface import KernelError, VmStat
 from reference_impl.counters import Counters
 from reference_impl.gup import Grab, GupFlags, GupSlow
 from reference_impl.gup_fast import GupFast
@@ -22,6 +22,19 @@ class _BackoffIsNotReturned(Counters):
     def count_backoff(self) -> None:
         self.gup_fast_backoffs += 1
         self.foll_pin_released += 1
+
+
+@attrs.define(eq=False)
+class _ReadsRequestsOfBefore(Counters):
+    """Who reads the counters gets the requests as they were at the reading before."""
+
+    slow_before: int = 0
+
+    def vmstat(self, free_pages: int) -> VmStat:
+        now = super().vmstat(free_pages)
+        stale = attrs.evolve(now, nr_gup_slow_pages_requested=self.slow_before)
+        self.slow_before = self.gup_slow_requested
+        return stale
 
 
 class _BackoffIsNotCounted(Counters):
@@ -184,6 +197,20 @@ def _counters(kind: type[Counters]) -> Parts:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "counters.reads_requests_of_before",
+        (
+            "CNT-BAL",
+            "CNT-FAIL0",
+            "CNT-OVERFLOW",
+            "REF-BALANCE",
+            "REF-ERRNPAGES",
+            "REF-PARTIAL",
+        ),
+        partial(boot, parts=Parts(make_counters=_ReadsRequestsOfBefore)),
+        "who reads the counters gets the requests as they were at the reading before",
+        "CNT-READ: a difference of the kind that S30 allows, but at rest",
+    ),
+    Mutant(
         "counters.backoff_is_not_returned",
         ("CNT-BAL", "CNT-BACKOFF"),
         partial(boot, parts=_counters(_BackoffIsNotReturned)),
@@ -204,7 +231,15 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "counters.requests_count_calls",
-        ("CNT-BAL", "CNT-MODERN", "CNT-BACKOFF", "REF-BALANCE", "REF-PARTIAL"),
+        (
+            "CNT-BAL",
+            "CNT-MODERN",
+            "CNT-BACKOFF",
+            "REF-BALANCE",
+            "REF-PARTIAL",
+            "CNT-MONO",
+            "REF-ZERO",
+        ),
         partial(boot, parts=Parts(make_gup_slow=_RequestsCountCalls)),
         "a request of several pages is counted as one",
         "D7: a huge page is requested once, however many pages of it were got",

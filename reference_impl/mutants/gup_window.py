@@ -54,8 +54,8 @@ class _LooksAgainBeforeItCounts(GupFast):
     def try_page(
         self, process: Process, address: int, flags: GupFlags
     ) -> Stepped[Page | None]:
-        pte = process.ptes.get(address)
-        if pte is None or not self.may_use(pte, flags):
+        pte = self.find_pte(process, address, flags)
+        if pte is None:
             return None
         yield Step("gup_fast.pte_read")
         if not self.recheck(process, address, pte, flags):
@@ -166,7 +166,9 @@ class _TakesThePageOfTheFault(GupSlow):
         self, process: Process, address: int, flags: GupFlags
     ) -> Page | None:
         vma = process.find_vma(address)
-        page = vma and vma.space.pages.get(vma.index_of(address))
+        if vma is None or vma.anon is not None:
+            return self.follow_page(process, address, flags)
+        page = vma.space.pages.get(vma.index_of(address))
         if not page or not self.grab.has_room(page, flags):
             return self.follow_page(process, address, flags)
         self.grab.take(page, flags, "slow")
@@ -223,6 +225,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "CNT-BAL",
             "CNT-BACKOFF",
             "CNT-MODERN",
+            "REF-COMPOUND",
         ),
         partial(boot, parts=Parts(make_gup_fast=_BackOffKeepsTheReference)),
         "A back-off forgets to give the page back",
@@ -261,6 +264,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "CNT-BAL",
             "CNT-BACKOFF",
             "CNT-MODERN",
+            "REF-COMPOUND",
+            "ANON-FORK-SEQ",
+            "ANON-EXCL",
         ),
         partial(boot, parts=Parts(make_gup_fast=_BackOffStaysInTheResult)),
         "A page that was given back is granted all the same",
@@ -274,6 +280,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "WB-RECLAIM",
             "REF-NOTINTERCHANGEABLE",
             "REF-QUERY",
+            "MKW-DEVICE",
+            "DRT-FSYNC",
+            "INV-UNMAP",
         ),
         partial(boot, parts=Parts(make_gup_fast=_GoesOnAfterABackOff)),
         "The fast walk passes over a page that it had to give back",
@@ -286,7 +295,15 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "gup.looks_after_the_fault_as_a_reader",
-        ("GWB-SLOW-RETRY", "MKW-DEVICE"),
+        (
+            "GWB-SLOW-RETRY",
+            "MKW-DEVICE",
+            "GWB-WRITEBIT",
+            "ANON-FORCE",
+            "REF-BALANCE",
+            "CNT-BAL",
+            "CNT-MODERN",
+        ),
         partial(boot, parts=Parts(make_gup_slow=_LooksAfterTheFaultAsAReader)),
         "After a write fault the page table is walked as if for reading",
         "Z1: CVE-2016-5195, fix 19be0eaffa3a",

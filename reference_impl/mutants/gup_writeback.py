@@ -6,7 +6,6 @@ import attrs
 
 from conformance.interface import Errno, KernelError, Step
 from reference_impl.blockdev import Words
-from reference_impl.fault import Access
 from reference_impl.gup import Grab, GupFlags, GupSlow
 from reference_impl.gup_fast import GupFast
 from reference_impl.inode import Inode
@@ -45,7 +44,7 @@ class _WaitsOnlyForStablePages(GupSlow):
         self, process: Process, address: int, flags: GupFlags
     ) -> Stepped[None]:
         yield Step("gup_slow.faulting")
-        access = Access(flags.write, for_device=False, nowait=flags.nowait)
+        access = attrs.evolve(self.access(process, address, flags), for_device=False)
         try:
             yield from self.fault.handle(process, address, access)
         except KernelError as error:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from conformance.interface import Errno, KernelError
 from reference_impl.gup import GupFlags, GupSlow
 from reference_impl.inode import Inode
 from reference_impl.layers import Parts
@@ -9,8 +10,10 @@ from reference_impl.memory import Page
 from reference_impl.mounts import Mounts
 from reference_impl.mutants.mutant import Mutant
 from reference_impl.pagetable import Process
+from reference_impl.reclaim import Reclaim
 from reference_impl.stack import boot
 from reference_impl.stepping import Stepped, wait_until
+from reference_impl.throttle import Throttle
 from reference_impl.writeback import Writeback
 
 
@@ -56,8 +59,9 @@ class _WaitsForAGoodWrite(GupSlow):
     ) -> Stepped[None]:
         yield from super().fault_in(process, address, flags)
         vma = process.find_vma(address)
-        if vma is not None:
-            yield from wait_until("good writeback", lambda: not vma.inode.errors)
+        inode = None if vma is None else vma.backing
+        if inode is not None:
+            yield from wait_until("good writeback", lambda: not inode.errors)
 
 
 class _WaitsUntilClean(GupSlow):
@@ -96,7 +100,53 @@ class _NeverEndsAFailedWrite(Writeback):
         super().end_io(inode, page, source, block, promised, failed=failed)
 
 
+class _UmountIsBusy(Mounts):
+    """umount is refused while a page of a file is pinned."""
+
+    def umount(self) -> Stepped[None]:
+        memory = self.filesystem.memory
+        for inode in self.filesystem.inodes:
+            if any(map(memory.maybe_dma_pinned, inode.space.pages.values())):
+                raise KernelError(Errno.EBUSY, "a page is pinned")
+        yield from super().umount()
+
+
+class _CountsPinnedPages(Throttle):
+    """Pinned pages count against the dirty limit, though none can be made clean."""
+
+    def counts(self, page: Page) -> bool:
+        return True
+
+
+class _ReclaimWaitsForPins(Reclaim):
+    """Reclaim waits for the last put of a page that it would free."""
+
+    def try_free(self, inode: Inode, page: Page) -> Stepped[None]:
+        memory = self.filesystem.memory
+        yield from wait_until("pins", lambda: not memory.maybe_dma_pinned(page))
+        yield from super().try_free(inode, page)
+
+
 MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "liveness.umount_is_busy",
+        ("LIVE-UMOUNT",),
+        partial(boot, parts=Parts(make_mounts=_UmountIsBusy)),
+        "umount is refused while a page of a file is pinned",
+    ),
+    Mutant(
+        "liveness.throttles_for_pinned_pages",
+        ("LIVE-THROTTLE", "LIVE-GUP"),
+        partial(boot, parts=Parts(make_throttle=_CountsPinnedPages)),
+        "pinned pages count against the dirty limit, though none can be made clean",
+        "Z13: after cc5095747edf the account of dirty pages leaked, and writers hung",
+    ),
+    Mutant(
+        "liveness.reclaim_waits_for_pins",
+        ("LIVE-RECLAIM", "LIVE-SYNC"),
+        partial(boot, parts=Parts(make_reclaim=_ReclaimWaitsForPins)),
+        "reclaim waits for the last put of a page that it would free",
+    ),
     Mutant(
         "liveness.waits_for_a_good_write",
         ("LIVE-GUP",),
@@ -111,20 +161,27 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "liveness.waits_for_pins",
-        ("LIVE-SYNC", "LIVE-GUP", "REF-FALSEPOS", "BNC-FSYNC"),
+        (
+            "LIVE-SYNC",
+            "REF-FALSEPOS",
+            "BNC-FSYNC",
+            "LIVE-UMOUNT",
+            "MKW-RANGE",
+            "SNAP-FALSEPOS",
+        ),
         partial(boot, parts=Parts(make_writeback=_WaitsForPins)),
         "fsync and sync wait until no page of the file is pinned",
         "Chinner 2019: a pinned page that is never clean must not break fsync",
     ),
     Mutant(
         "liveness.waits_for_the_second_pin",
-        ("LIVE-SYNC", "LIVE-GUP", "BNC-FSYNC"),
+        ("LIVE-SYNC", "BNC-FSYNC"),
         partial(boot, parts=Parts(make_writeback=_WaitsForTheSecondPin)),
         "fsync and sync wait while a page has two pins",
     ),
     Mutant(
         "liveness.umount_waits_for_pins",
-        ("LIVE-SYNC",),
+        ("LIVE-SYNC", "INV-PINWAIT", "LIVE-UMOUNT"),
         partial(boot, parts=Parts(make_mounts=_UmountWaitsForPins)),
         "umount waits until the last device has let go",
     ),

@@ -144,14 +144,14 @@ class _KnowsPinnedOrNot(Memory):
     pinned: set[int] = attrs.field(factory=set[int])
 
     def maybe_dma_pinned(self, page: Page) -> bool:
-        return page.pfn in self.pinned
+        return page.head.pfn in self.pinned
 
     def pin(self, page: Page) -> None:
-        self.pinned.add(page.pfn)
+        self.pinned.add(page.head.pfn)
         super().pin(page)
 
     def unpin(self, page: Page) -> None:
-        self.pinned.discard(page.pfn)
+        self.pinned.discard(page.head.pfn)
         super().unpin(page)
 
 
@@ -267,6 +267,8 @@ MUTANTS: tuple[Mutant, ...] = (
             "MKW-DEVICE",
             "MKW-RESERVE",
             "MKW-MTIME",
+            "MKW-FAIL",
+            "SNAP-RESERVE",
         ),
         partial(boot, parts=Parts(make_fault=_MapsAgainWithoutAsking)),
         "A page that was dirty once is made writable again without page_mkwrite",
@@ -285,13 +287,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "mkwrite.loads_map_writable",
-        ("MKW-ORDER", "MKW-EVERY", "MKW-MTIME", "MKW-DEVICE"),
+        ("MKW-ORDER", "MKW-EVERY", "MKW-MTIME", "MKW-DEVICE", "WB-PTEDIRTY"),
         partial(boot, parts=Parts(make_fault=_LoadsMapWritable)),
         "A load maps a clean page writable if the mapping is",
     ),
     Mutant(
         "mkwrite.pin_speaks_for_its_device",
-        ("MKW-DEVICE", "BNC-KEEPDIRTY", "BNC-RESERVE"),
+        ("MKW-DEVICE", "BNC-KEEPDIRTY", "BNC-RESERVE", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_writeback=_PinSpeaksForItsDevice)),
         "Having called page_mkwrite at the pin is taken as leave for all of its life",
         "MKW-FIRST-NOT-ENOUGH; S11",
@@ -304,6 +306,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "STB-PINNED",
             "BNC-KEEPDIRTY",
             "BNC-RESERVE",
+            "SNAP-RESERVE",
         ),
         partial(boot, parts=Parts(make_writeback=_CleansPinnedWithoutLooking)),
         "Writeback cleans pinned pages like any other; unpin dirties them out of band",
@@ -311,7 +314,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "mkwrite.cleans_at_the_second_writeback",
-        ("MKW-DEVICE", "BNC-RESERVE"),
+        ("MKW-DEVICE", "BNC-RESERVE", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_writeback=_CleansAtTheSecondWriteback)),
         "A pinned page is kept dirty by its first writeback only",
     ),

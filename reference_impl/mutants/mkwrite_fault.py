@@ -139,9 +139,10 @@ class _PinsWhenFrozen(Filesystem):
             waits = for_device, nowait
             return (yield from super().lock_for_write(inode, page, index, *waits))
         yield from self.cache.lock(page, "page_mkwrite", nowait=nowait)
-        while page.is_under_writeback:
+        while page.is_under_writeback or not self.may_be_dirtied(inode, index):
             self.cache.unlock(page)
             yield from self.cache.wait_writeback(page, nowait=nowait)
+            yield from self.wait_for_sharing(inode, index, nowait=nowait)
             yield from self.cache.lock(page, "page_mkwrite", nowait=nowait)
         if not self.is_valid(inode, page, index):
             self.cache.unlock(page)
@@ -202,6 +203,7 @@ FAULT_MUTANTS: tuple[Mutant, ...] = (
             "MKW-MTIME",
             "WB-PTEDIRTY",
             "REF-FREE",
+            "DIO-INV-AFTER",
         ),
         partial(boot, parts=Parts(make_filesystem=_NeverRevalidates)),
         "page_mkwrite does not look again, under the lock, whose page it has",
@@ -216,6 +218,7 @@ FAULT_MUTANTS: tuple[Mutant, ...] = (
             "MKW-MTIME",
             "WB-PTEDIRTY",
             "REF-FREE",
+            "DIO-INV-AFTER",
         ),
         partial(boot, parts=Parts(make_filesystem=_LooksAtTheSizeOnly)),
         "page_mkwrite looks at the size of the file only, which may have grown back",
@@ -225,7 +228,7 @@ FAULT_MUTANTS: tuple[Mutant, ...] = (
         ("MKW-TRUNC", "MKW-RANGE"),
         partial(boot, parts=Parts(make_filesystem=_FaultsDuringPunch)),
         "Nothing keeps faults out while a hole is punched",
-        "CVE-2015-8839, ea3d7209ca01",
+        "Z31 (MKW-PUNCH): CVE-2015-8839, ea3d7209ca01",
     ),
     Mutant(
         "mkwrite.shows_what_was_beyond_the_end",
@@ -241,7 +244,7 @@ FAULT_MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "mkwrite.grows_to_the_end_of_the_page",
-        ("MKW-RANGE", "BNC-EOF", "BNC-FSYNC"),
+        ("MKW-RANGE", "BNC-EOF", "BNC-FSYNC", "SNAP-ISOLATE"),
         partial(boot, parts=Parts(make_fault=_GrowsToTheEndOfThePage)),
         "A store into the last page makes the file as long as the page",
     ),

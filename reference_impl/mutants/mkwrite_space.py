@@ -211,13 +211,13 @@ class _WantsSpaceForTmpfs(Fault):
 SPACE_MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "mkwrite.maps_despite_refusal",
-        ("MKW-FAIL", "MKW-EVERY", "MKW-MTIME"),
+        ("MKW-FAIL", "MKW-EVERY", "MKW-MTIME", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_fault=_MapsDespiteRefusal)),
         "The error of page_mkwrite is ignored, and the page is mapped and dirtied",
     ),
     Mutant(
         "mkwrite.maps_devices_despite_refusal",
-        ("MKW-FAIL", "MKW-EVERY", "MKW-MTIME"),
+        ("MKW-FAIL", "MKW-EVERY", "MKW-MTIME", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_fault=_MapsDevicesDespiteRefusal)),
         "The error of page_mkwrite is ignored for get_user_pages",
     ),
@@ -229,25 +229,25 @@ SPACE_MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "mkwrite.leaves_the_pte_writable",
-        ("MKW-FAIL",),
+        ("MKW-FAIL", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_fault=_LeavesThePteWritable)),
         "The entry is writable although page_mkwrite has refused it",
     ),
     Mutant(
         "mkwrite.promises_nothing",
-        ("MKW-RESERVE",),
+        ("MKW-RESERVE", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_filesystem=_PromisesNothing)),
         "page_mkwrite sees that there is space, and does not set it aside",
     ),
     Mutant(
         "mkwrite.promises_holes_only",
-        ("MKW-RESERVE",),
+        ("MKW-RESERVE", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_filesystem=_PromisesHolesOnly)),
         "With copy-on-write, only the first write of a page is promised a block",
     ),
     Mutant(
         "mkwrite.promises_the_first_page_only",
-        ("MKW-RESERVE",),
+        ("MKW-RESERVE", "SNAP-RESERVE"),
         partial(boot, parts=Parts(make_filesystem=_PromisesTheFirstPageOnly)),
         "Only the first page of a file is promised blocks",
     ),

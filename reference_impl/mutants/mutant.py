@@ -25,5 +25,5 @@ class Mutant:
     origin: str = ""
     """The historical bug or the defect of the 2019 series, where there is one."""
     also: tuple[str, ...] = ()
-    """Ids of rules that what it does can lead to violate, in programs that no scenario
-    has: data that is lost is missed by whoever looks for it."""
+    """Ids of rules that the lie breaks in programs that no scenario has, other than
+    by losing data; see `consequences.py`."""

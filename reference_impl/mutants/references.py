@@ -5,6 +5,7 @@ from functools import partial
 
 import attrs
 
+from conformance.interface import KernelError
 from reference_impl.direct_io import DirectIo
 from reference_impl.dma import Devices, Pin
 from reference_impl.gup import GupFlags
@@ -78,6 +79,18 @@ class _LeaksTheBufferOfADirectWrite(DirectIo):
         return done
 
 
+class _RefusesAndForgets(Devices):
+    """A put of the wrong kind is refused, and the page is forgotten all the same."""
+
+    def take_slot(self, pin: Pin, page: int, *, tracked: bool) -> Page:
+        try:
+            return super().take_slot(pin, page, tracked=tracked)
+        except KernelError:
+            if 0 <= page < len(pin.pages):
+                pin.pages[page] = None
+            raise
+
+
 class _PutsTheRestWithPutPage(Devices):
     """put_user_pages puts the first page as a pin and the others as references."""
 
@@ -109,10 +122,16 @@ class _CountsASecondPinAsOne(Memory):
     pins: dict[int, int] = attrs.field(factory=dict[int, int])
 
     def pin(self, page: Page) -> None:
+        if page.is_large:
+            super().pin(page)
+            return
         self.add(page, 1 if self.pins.get(page.pfn) else self.geometry.pin_bias)
         self.pins[page.pfn] = self.pins.get(page.pfn, 0) + 1
 
     def unpin(self, page: Page) -> None:
+        if page.is_large:
+            super().unpin(page)
+            return
         self.pins[page.pfn] -= 1
         self.drop(page, 1 if self.pins[page.pfn] else self.geometry.pin_bias)
 
@@ -121,16 +140,20 @@ class _AddsTheBiasTwice(Memory):
     """A pin is worth two biases, for get_user_pages and its caller."""
 
     def pin(self, page: Page) -> None:
-        self.add(page, 2 * self.geometry.pin_bias)
+        self.add(page, (1 if page.is_large else 2) * self.pin_worth(page))
+        page.head.pin_count += page.is_large
 
     def unpin(self, page: Page) -> None:
-        self.drop(page, 2 * self.geometry.pin_bias)
+        page.head.pin_count -= page.is_large
+        self.drop(page, (1 if page.is_large else 2) * self.pin_worth(page))
 
 
 class _AsksForMoreThanTheBias(Memory):
     """A page is pinned if its count is greater than the bias, not if it is equal."""
 
     def maybe_dma_pinned(self, page: Page) -> bool:
+        if page.is_large:
+            return super().maybe_dma_pinned(page)
         return page.refcount > self.geometry.pin_bias
 
 
@@ -170,7 +193,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "references.puts_the_rest_with_put_page",
-        ("REF-NOTINTERCHANGEABLE", "REF-BALANCE", "REF-FREE"),
+        ("REF-NOTINTERCHANGEABLE", "REF-BALANCE", "REF-FREE", "REF-COMPOUND"),
         partial(boot, parts=Parts(make_devices=_PutsTheRestWithPutPage)),
         "put_user_pages puts the first page as a pin and the others as references",
     ),
@@ -195,6 +218,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "Z26: 2b04e8f6bbb1",
     ),
     Mutant(
+        "references.refuses_and_forgets",
+        ("REF-NOTINTERCHANGEABLE",),
+        partial(boot, parts=Parts(make_devices=_RefusesAndForgets)),
+        "a put of the wrong kind is refused, and the page is forgotten all the same",
+        "REF-MIX; D10: callers that were not converted",
+    ),
+    Mutant(
         "references.counts_a_second_pin_as_one",
         ("REF-BIAS", "REF-OVERFLOW"),
         partial(boot, parts=Parts(make_memory=_CountsASecondPinAsOne)),
@@ -216,13 +246,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "references.forgets_pins_of_orphans",
-        ("REF-QUERY",),
+        ("REF-QUERY", "ANON-FORK-COPY", "ANON-EXCL"),
         partial(boot, parts=Parts(make_memory=_ForgetsPinsOfOrphans)),
         "a page that belongs to no file is said not to be pinned",
     ),
     Mutant(
         "references.forgets_pins_of_clean_pages",
-        ("REF-QUERY",),
+        ("REF-QUERY", "ANON-FORK-COPY", "ANON-EXCL"),
         partial(boot, parts=Parts(make_memory=_ForgetsPinsOfCleanPages)),
         "a clean page is said not to be pinned: its device can only read",
     ),

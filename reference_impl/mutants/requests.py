@@ -22,7 +22,9 @@ class _NeverFreesByUnpin(Memory):
     """Putting a pin lowers the count and does not look whether it was the last."""
 
     def unpin(self, page: Page) -> None:
-        self.add(page, -self.geometry.pin_bias)
+        if page.is_large:
+            page.head.pin_count -= 1
+        self.add(page, -self.pin_worth(page))
 
 
 class _FreesOnlyByUnpin(Memory):
@@ -49,6 +51,10 @@ class _FreesThePinnedOrphan(Memory):
             self.stale[page.pfn] = self.stale.get(page.pfn, 0) + pins
             page.refcount = 0
             self.free_page(page)
+
+    def free_page(self, page: Page) -> None:
+        if page.pfn not in self.free:  # Who dirties a freed page gets and puts it.
+            super().free_page(page)
 
     def unpin(self, page: Page) -> None:
         if self.stale.get(page.pfn):
@@ -79,7 +85,8 @@ class _SlowPathHasNoGuard(GupSlow):
         pte = process.ptes.get(address)
         if pte is None or not self.grab.may_use(pte, flags):
             return None
-        if self.grab.must_wait(pte.page, flags):
+        must_wait = self.grab.must_wait(pte.page, flags)
+        if must_wait or self.must_unshare(process, address, flags):
             return None
         self.grab.take(pte.page, flags, "slow")
         return pte.page
@@ -211,7 +218,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "requests.slow_path_has_no_guard",
-        ("REF-OVERFLOW",),
+        ("REF-OVERFLOW", "LT-RO", "ANON-UNSHARE"),
         partial(boot, parts=Parts(make_gup_slow=_SlowPathHasNoGuard)),
         "get_user_pages takes its reference without asking whether it fits",
         "Z6: 04198de24771, the guard missed some of the paths",
@@ -232,26 +239,40 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "requests.guards_the_first_page",
-        ("REF-OVERFLOW",),
+        ("REF-OVERFLOW", "LT-RO", "ANON-UNSHARE"),
         partial(boot, parts=Parts(make_gup_slow=_GuardsTheFirstPage)),
         "only the first page of a request is guarded against overflow",
     ),
     Mutant(
         "requests.never_frees_by_unpin",
-        ("REF-FREE",),
+        ("REF-FREE", "REF-COMPOUND"),
         partial(boot, parts=Parts(make_memory=_NeverFreesByUnpin)),
         "putting a pin lowers the count and does not look whether it was the last",
         "D2: put_user_page only subtracts",
     ),
     Mutant(
         "requests.frees_only_by_unpin",
-        ("REF-FREE",),
+        ("REF-FREE", "REF-COMPOUND"),
         partial(boot, parts=Parts(make_memory=_FreesOnlyByUnpin)),
         "a page that lost its file is freed by put_user_page, never by put_page",
     ),
     Mutant(
         "requests.frees_the_pinned_orphan",
-        ("REF-FREE", "REF-QUERY", "DRT-ORPHAN", "MKW-RANGE"),
+        (
+            "REF-FREE",
+            "REF-QUERY",
+            "DRT-ORPHAN",
+            "MKW-RANGE",
+            "MKW-EVERY",
+            "WB-LOCK",
+            "WB-SINGLE",
+            "ANON-ISOLATION",
+            "ANON-DONTNEED",
+            "DIO-ASYNC-LIFETIME",
+            "INV-ORPHAN",
+            "INV-REFILL",
+            "INV-REUSE",
+        ),
         partial(boot, parts=Parts(make_memory=_FreesThePinnedOrphan)),
         "the last plain put frees a page that lost its file although it is pinned",
     ),

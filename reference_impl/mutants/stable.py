@@ -150,6 +150,14 @@ class _CopiesBeforeProtecting(Writeback):
         return bounce
 
 
+class _CopiesAllBeforeProtecting(_CopiesBeforeProtecting):
+    """The copy of any page is taken before its writers are stopped."""
+
+    def maybe_pinned(self, page: Page) -> bool:
+        is_copied = self.filesystem.traits.has_encryption and not self.early
+        return is_copied or super().maybe_pinned(page)
+
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "bounce.loses_the_stable_flag",
@@ -208,6 +216,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("STB-CAPTURE-ONCE",),
         partial(boot, parts=Parts(make_writeback=_CopiesTwice)),
         "a copy is taken for the checksum, and another one for the disk",
+    ),
+    Mutant(
+        "bounce.copies_all_before_protecting",
+        ("STB-CAPTURE-ONCE",),
+        partial(boot, parts=Parts(make_writeback=_CopiesAllBeforeProtecting)),
+        "the copy of any page is taken before its writers are stopped",
+        "BNC-CAPTURE",
     ),
     Mutant(
         "bounce.copies_before_protecting",

@@ -21,6 +21,8 @@ def test_a_page_is_shown_with_all_that_is_known() -> None:
         writable_ptes=1,
         dirty_ptes=1,
         frame=0,
+        head_frame=0,
+        is_movable=False,
     )
     assert driver.stack.page_view(0, 1) == PageView(is_cached=False)
     assert driver.stack.page_view(9, 0) == PageView(is_cached=False)

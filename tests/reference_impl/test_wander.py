@@ -24,6 +24,28 @@ def test_a_few_random_programs(features: frozenset[Feature]) -> None:
         wander(seed, features)
 
 
+@pytest.mark.parametrize("folio_pages", [2, 4])
+def test_a_few_random_programs_with_large_folios(folio_pages: int) -> None:
+    """Four for each kind of stack; some of them split a folio."""
+    points: set[str] = set()
+    for features in FEATURE_SETS:
+        for seed in range(4):
+            points |= wander(seed, features, folio_pages=folio_pages).points
+
+    assert {"split.folio_frozen", "split.folio_split"} <= points
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folio_pages", [2, 4])
+@pytest.mark.parametrize("features", FEATURE_SETS, ids=names)
+def test_many_random_programs_with_large_folios(
+    features: frozenset[Feature], folio_pages: int
+) -> None:
+    """Fifty for each kind of stack."""
+    for seed in range(100, 150):
+        wander(seed, features, folio_pages=folio_pages)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("features", FEATURE_SETS, ids=names)
 def test_many_random_programs(features: frozenset[Feature]) -> None:

@@ -1,7 +1,10 @@
 """Random programs, randomly scheduled, and what must hold of the stack itself."""
 
 import random
+from collections import Counter
 from typing import Any
+
+import attrs
 
 from conformance.interface import (
     UNREADABLE,
@@ -14,6 +17,7 @@ from conformance.interface import (
 )
 from conformance.interface.operations import OPERATIONS
 from conformance.interface.refusals import is_allowed
+from reference_impl.anon import AnonVma, is_zero
 from reference_impl.memory import Page
 from reference_impl.pagecache import AddressSpace
 from reference_impl.stack import Stack
@@ -48,12 +52,15 @@ FEATURE_SETS = (
 class Wanderer(Driver):
     """Draws operations, mixes their steps, and looks at the stack in between."""
 
-    def __init__(self, seed: int, features: frozenset[Feature]) -> None:
+    def __init__(
+        self, seed: int, features: frozenset[Feature], folio_pages: int = 1
+    ) -> None:
         geometry = Geometry(disk_blocks=12, memory_pages=40)
         if Feature.SMALL_LIMITS in features:
             geometry = Geometry(
                 disk_blocks=12, memory_pages=40, refcount_max=127, pin_bias=16
             )
+        geometry = attrs.evolve(geometry, folio_pages=folio_pages)
         super().__init__(Setup(geometry, features))
         self.random = random.Random(seed)  # noqa: S311 - a seed, no secret
         self.log: list[str] = []
@@ -63,7 +70,7 @@ class Wanderer(Driver):
     def draw(self) -> tuple[str, dict[str, Any]]:
         """Draw one operation."""
         r = self.random
-        at = {"process": r.choice((0, 0, 0, 1)), "mapping": r.choice((0, 0, 1))}
+        at = {"process": r.choice((0, 0, 0, 1)), "mapping": r.choice((0, 0, 1, 2))}
         page = r.randrange(PAGES)
         span = {"page": page, "pages": r.choice((1, 1, 2, 3))}
         word = {"word": r.randrange(WORDS), "value": r.randrange(1, 256)}
@@ -80,8 +87,12 @@ class Wanderer(Driver):
             "evict": {"file": file},
             "reclaim": {"file": file},
             "unlink": {"file": 1},
-            "mmap": {**at, "mapping": 1, "file": file, "pages": 4},
-            "munmap": {**at, "mapping": 1},
+            "mmap": self.draw_mmap(at, file),
+            "dontneed": {**at, **span},
+            "pageout": {**at, **span},
+            "merge": at,
+            "clear_refs": {"process": at["process"]},
+            "munmap": {**at, "mapping": r.choice((1, 2))},
             "mprotect": {**at, "writable": r.random() < 0.7},
             "mremap": at,
             "load": {**at, "page": page, "word": word["word"]},
@@ -100,6 +111,9 @@ class Wanderer(Driver):
             "device_transfer": {**at, **span, "value": word["value"]},
             "hold": {"at": r.choice(tuple(HoldPoint))},
             "fail_next": {"write": r.random() < 0.5},
+            "split": {"file": file, "page": page},
+            "clone": {"file": file, "clone": r.choice((1, 2))},
+            "dedupe": {"file": file, "other": r.choice((0, 1, 2)), **span},
         }
         weights: dict[str, float] = {
             "store": 6,
@@ -108,6 +122,7 @@ class Wanderer(Driver):
             "fsync": 3,
         }
         weights |= {"get_user_pages": 3, "load": 2, "release": 3, "thaw": 3}
+        weights |= {"split": 2}
         weights |= {"device_complete": 0, "device_abort": 0, "put_user_pages_dirty": 0}
         weights |= {"put_user_pages_dirty_lock": 3, "free_disk": 3, "mount": 3}
         weights |= {"umount": 0.3, "freeze": 0.5, "fill_disk": 0.5, "fork": 0.5}
@@ -115,10 +130,23 @@ class Wanderer(Driver):
         name = r.choices(names, [weights.get(name, 1) for name in names])[0]
         return name, some.get(name, {})
 
+    def draw_mmap(self, at: Any, file: int) -> dict[str, Any]:
+        """Draw a mapping: of a file or of none, shared or private."""
+        r = self.random
+        backing = r.choice((file, file, None))
+        return {
+            **at,
+            "mapping": r.choice((1, 2)),
+            "file": backing,
+            "pages": 4,
+            "shared": r.random() < (0.5 if backing is not None else 0.2),
+            "secret": backing is None and r.random() < 0.1,
+        }
+
     def draw_get(self, at: Any, span: Any, pin: int) -> dict[str, Any]:
         """Draw the arguments of get_user_pages."""
         r = self.random
-        flags = {name: r.random() < 0.15 for name in ("nowait", "longterm")}
+        flags = {name: r.random() < 0.15 for name in ("nowait", "longterm", "force")}
         tracked = r.random() < 0.85
         if not tracked:
             flags["longterm"] = False
@@ -232,6 +260,9 @@ class Wanderer(Driver):
             for pte in process.ptes.values():
                 page = pte.page
                 space = page.mapping
+                if is_zero(page) or page.anon is not None:
+                    self.check_anon(page, is_writable=pte.is_writable)
+                    continue
                 assert isinstance(space, AddressSpace), "an orphan is mapped"
                 is_safe = page.is_dirty or page.is_locked or not space.is_tracked
                 assert is_safe or not pte.is_writable, "a clean page is writable"
@@ -240,8 +271,16 @@ class Wanderer(Driver):
                 for held in pin.pages:
                     self.check_pinned(held)
 
+    def check_anon(self, page: Page, *, is_writable: bool) -> None:
+        """What one process alone may write to is its own."""
+        is_shared = isinstance(page.anon, AnonVma) and page.anon.is_shared
+        is_safe = is_shared or page.is_exclusive or not is_writable
+        assert is_safe, "a shared page is writable"
+
     def check_pinned(self, page: Page | None) -> None:
         """A page that a device may write to is dirty, locked, or nobody's."""
+        if page is not None:
+            self.check_anon(page, is_writable=page.anon is not None)
         if page is not None and page.mapping is not None:
             is_safe = page.is_dirty or page.is_locked or not page.mapping.is_tracked
             assert is_safe, "a clean page is pinned"
@@ -252,12 +291,16 @@ class Wanderer(Driver):
         counts = dict.fromkeys((p.pfn for p in stack.memory.pages), 0)
         for inode in stack.filesystem.inodes:
             for page in inode.space.pages.values():
-                counts[page.pfn] += 1
+                counts[page.head.pfn] += 1
         for process in stack.mm.processes.values():
             for pte in process.ptes.values():
-                counts[pte.page.pfn] += 1
+                if not is_zero(pte.page):
+                    counts[pte.page.head.pfn] += 1
+        for page in self.shared_pages():
+            counts[page.pfn] += 1
         pins = self.count_pins(counts)
-        assert counts == {p.pfn: p.refcount for p in stack.memory.pages}
+        assert counts == {p.pfn: p.own_count for p in stack.memory.pages}
+        assert {p.pfn: p.pin_count for p in stack.memory.pages} == self.exact
         free = [p.pfn for p in stack.memory.pages if p.refcount == 0]
         assert sorted(stack.memory.free) == free
         vmstat = stack.vmstat()
@@ -266,14 +309,23 @@ class Wanderer(Driver):
         )
         assert requested - (vmstat.nr_gup_pages_returned or 0) == pins
 
+    def shared_pages(self) -> list[Page]:
+        """Return the pages of shared anonymous memory."""
+        processes = self.stack.mm.processes.values()
+        vmas = [vma for process in processes for vma in process.vmas.values()]
+        owners = {vma.anon for vma in vmas if vma.anon is not None}
+        return [page for owner in owners for page in owner.pages.values()]
+
     def count_pins(self, counts: dict[int, int]) -> int:
         """Add what pins are worth to the counts; return how many there are."""
         pins = 0
+        self.exact = dict.fromkeys(counts, 0)
         for pin in self.stack.devices.pins.values():
-            worth = self.stack.geometry.pin_bias if pin.flags.tracked else 1
             for held in pin.pages:
-                if held is not None:
-                    counts[held.pfn] += worth
+                if held is not None and not is_zero(held):
+                    bias = 1 if held.is_large else self.stack.geometry.pin_bias
+                    counts[held.head.pfn] += bias if pin.flags.tracked else 1
+                    self.exact[held.head.pfn] += held.is_large and pin.flags.tracked
                     pins += pin.flags.tracked
         return pins
 
@@ -287,10 +339,12 @@ class Wanderer(Driver):
             for page in range(-(-inode.size_words // WORDS)):
                 expected += self.do("read", file=file, page=page)
             assert list(image.files[file].words) == expected, f"file {file}"
-        used = {
+        used = Counter(
             e.block for i in self.stack.filesystem.inodes for e in i.extents.values()
-        }
-        assert self.stack.space.used == used
+        )
+        shared = {block: count for block, count in used.items() if count > 1}
+        assert self.stack.space.used == used.keys()
+        assert self.stack.space.users == shared
 
     @property
     def stack_features(self) -> frozenset[Feature]:
@@ -299,12 +353,18 @@ class Wanderer(Driver):
         return frozenset() if tracked else frozenset({Feature.NO_DIRTY_TRACKING})
 
 
-def wander(seed: int, features: frozenset[Feature], length: int = 60) -> Wanderer:
+def wander(
+    seed: int,
+    features: frozenset[Feature],
+    length: int = 60,
+    folio_pages: int = 1,
+) -> Wanderer:
     """Run one random program; on failure say which."""
-    wanderer = Wanderer(seed, features)
+    wanderer = Wanderer(seed, features, folio_pages)
     try:
         wanderer.wander(length)
     except (AssertionError, KernelError, Signal, KeyError, AttributeError) as error:
         program = "\n".join(wanderer.log)
-        raise AssertionError(f"seed {seed} {features}: {error!r}\n{program}") from error
+        where = f"seed {seed} {features} folio {folio_pages}"
+        raise AssertionError(f"{where}: {error!r}\n{program}") from error
     return wanderer

@@ -90,6 +90,8 @@ class Space:
     """Promised to a dirty page, or to a pin for the time when it is put."""
     filled: int = 0
     """Taken away by `fill`."""
+    sharers: dict[int, int] = attrs.field(factory=dict[int, int])
+    """How many more than one have a block."""
 
     @property
     def free(self) -> int:
@@ -118,9 +120,16 @@ class Space:
         self.unallocated.remove(block)
         return block
 
+    def share(self, block: int) -> None:
+        """Let one more have a block."""
+        self.sharers[block] = self.sharers.get(block, 0) + 1
+
     def unallocate(self, block: int) -> None:
-        """Give a block back."""
+        """Give a block back; it is free when the last who has it does."""
         assert block not in self.unallocated, f"block {block} is free already"
+        if self.sharers.get(block):
+            self.sharers[block] -= 1
+            return
         self.unallocated.add(block)
 
     def fill(self) -> None:

@@ -232,6 +232,8 @@ class PinCalls(MappingCalls):
         for grant in self.pins[pin][page : page + 1]:
             if grant.shadow is not None:
                 grant.shadow.words[word] = value
+            elif grant.is_direct:
+                grant.page.words[word] = value
 
     def device_read(self, pin: int, page: int, word: int) -> int:
         """Read one word: what the device itself wrote, else what the page has."""

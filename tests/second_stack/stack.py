@@ -18,8 +18,8 @@ from conformance.interface import (
 )
 
 from .disk import Disk, Space
-from .pin_calls import PinCalls
-from .things import Memory, Page
+from .private_calls import PrivateCalls
+from .things import Memory, view
 from .volume import Volume
 
 
@@ -36,7 +36,7 @@ def boot(setup: Setup) -> "Stack":
 
 
 @attrs.define(eq=False)
-class Stack(PinCalls):
+class Stack(PrivateCalls):
     """One stack."""
 
     features_offered: frozenset[Feature] = frozenset({Feature.CHECKSUMS})
@@ -71,11 +71,11 @@ class Stack(PinCalls):
     def page_view(self, file: int, page: int) -> PageView:
         """Show a page of a file."""
         cached = self.files[file].pages.get(page)
-        return PageView(is_cached=False) if cached is None else _view(cached)
+        return PageView(is_cached=False) if cached is None else view(cached)
 
     def pinned_page_view(self, pin: int, page: int) -> PageView:
         """Show a page behind a pin: the page itself, not its shadow."""
-        return _view(self.pins[pin][page].page)
+        return view(self.pins[pin][page].page)
 
     def page_mkwrite_count(self, file: int) -> int:
         """Count the calls of page_mkwrite that succeeded."""
@@ -105,19 +105,3 @@ class Stack(PinCalls):
     def statfs(self) -> StatFs:
         """Tell the space of the filesystem."""
         return StatFs(self.volume.space.free, self.volume.space.reserved)
-
-
-def _view(page: Page) -> PageView:
-    """Show a page. It has no lock; what writeback needs is a reserved block."""
-    is_written = page.is_dirty or page.is_under_writeback
-    return PageView(
-        is_cached=page.file is not None,
-        is_dirty=page.is_dirty,
-        is_under_writeback=page.is_under_writeback,
-        is_uptodate=True,
-        has_buffers=is_written or page.is_pinned_for_write,
-        maybe_pinned=bool(page.grants),
-        refcount=page.references,
-        writable_ptes=len(page.writers),
-        frame=page.frame,
-    )

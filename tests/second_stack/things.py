@@ -7,7 +7,7 @@ write that is under way.
 
 import attrs
 
-from conformance.interface import Errno, KernelError
+from conformance.interface import Errno, KernelError, PageView
 
 from .disk import DiskWrite
 
@@ -91,9 +91,11 @@ class Grant:
 
     page: "Page"
     shadow: Shadow | None
-    """None: the pin is for reading."""
+    """None: the pin is for reading, or writes directly."""
     is_put: bool = False
     """A call that puts it has been made, and may still be asleep."""
+    is_direct: bool = False
+    """The device writes to the page itself: private memory needs no shadow."""
 
 
 @attrs.define(eq=False)
@@ -127,3 +129,19 @@ class Page:
     def references(self) -> int:
         """How many keep its frame: the page cache, the disk, and each pin."""
         return (self.file is not None) + self.is_under_writeback + len(self.grants)
+
+
+def view(page: Page) -> PageView:
+    """Show a page. It has no lock; what writeback needs is a reserved block."""
+    is_written = page.is_dirty or page.is_under_writeback
+    return PageView(
+        is_cached=page.file is not None,
+        is_dirty=page.is_dirty,
+        is_under_writeback=page.is_under_writeback,
+        is_uptodate=True,
+        has_buffers=is_written or page.is_pinned_for_write,
+        maybe_pinned=bool(page.grants),
+        refcount=page.references,
+        writable_ptes=len(page.writers),
+        frame=page.frame,
+    )

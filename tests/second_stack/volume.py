@@ -194,6 +194,28 @@ class Volume:
         self.touch(file)
         return file
 
+    def clone(self, source: File) -> File:
+        """Make a file of the blocks of another; sleep until all of it is written."""
+        self._wait_until_clean(source)
+        file = File(source.size, durable_size=source.durable_size, mtime=0)
+        file.extents = dict(source.extents)
+        for extent in file.extents.values():
+            self.space.share(extent.block)
+        self.files.append(file)
+        self.touch(file)
+        return file
+
+    def _wait_until_clean(self, file: File) -> None:
+        """Sleep until no page of a file is dirty, writing those that are."""
+        pages = list(file.pages.values())
+        for page in pages:
+            if page.is_dirty and not page.is_under_writeback:
+                self._start_writeback(page)
+        if any(page.is_dirty for page in pages):
+            raise KernelError(Errno.EIO, "a write failed")
+        if any(page.is_under_writeback for page in pages):
+            raise WouldBlock("writeback")
+
     def read(self, file: File, index: int) -> Words:
         """Give the words of a page that lie below the end of the file."""
         count = min(file.size - index * self.words_per_page, self.words_per_page)

@@ -9,7 +9,8 @@ Interface:
 
 import errno
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 import attrs
 
@@ -40,6 +41,7 @@ Answered = Callable[[object], object]
 
 FIRST_ADDRESS = 0x100000000000
 MAPPING_BYTES_MAX = 1 << 24
+READ_WRITE, MAP_SHARED = 3, 1
 """Addresses that a mapping may take, at most."""
 
 
@@ -58,6 +60,15 @@ class Mapping:
     pages: int
     file: int | None
     """None: anonymous memory."""
+    first_page: int = 0
+    """The page of the file that its first page shows."""
+    protection: int = READ_WRITE
+    flags: int = MAP_SHARED
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether what is written to it is seen by others."""
+        return self.flags & MAP_SHARED != 0
 
 
 @attrs.define(eq=False)
@@ -70,6 +81,10 @@ class Pin:
     """The read or write that is answered when they are put; None: a ring's."""
     process: int
     pages: int = 0
+    ring: tuple[bytes, int, int] | None = None
+    """Parameters of a ring, address and size of its buffer."""
+    is_orphan: bool = False
+    """The process has ended; its thread stays until the pages are put."""
 
 
 @attrs.define(eq=False)
@@ -80,6 +95,8 @@ class Bench:
     filesystem: Filesystem
     path: str
     """Where the filesystem is mounted."""
+    device: str
+    """The device that is mounted there; empty: there is none."""
     geometry: Geometry
     shell: Process
     root: int
@@ -95,6 +112,8 @@ class Bench:
     """Calls that have not answered."""
     hold_point: str | None = None
     is_frozen: bool = False
+    has_ended_rings: bool = False
+    """Whether a process has ended that still has pages charged to it."""
     moment: int = 0
     """Counts the operations: what was seen before the last one is old."""
     still_seconds: float = STILL_SECONDS
@@ -229,3 +248,39 @@ def raise_signal(number: int) -> None:
     """Raise the signal that an access ended in."""
     names = {7: SignalName.SIGBUS, 11: SignalName.SIGSEGV}
     raise Signal(names[number])
+
+
+@attrs.define(eq=False)
+class Chain:
+    """Calls made one after the other, which the program sees as one."""
+
+    body: Generator[Any, Done, None]
+    """Yields each call, or what else has a state, and is sent how it ended."""
+    current: Any = None
+    done: Done | None = None
+
+    def state(self) -> CallState:
+        """Tell how far it is; a call that has ended makes way for the next."""
+        while self.done is None:
+            if self.current is None:
+                self._go_on(None)
+                continue
+            state: CallState = self.current.state()
+            if not isinstance(state, Done):
+                return state
+            self._go_on(state)
+        return self.done
+
+    def _go_on(self, ended: Done | None) -> None:
+        try:
+            self.current = next(self.body) if ended is None else self.body.send(ended)
+        except StopIteration:
+            self.done = Done()
+        except (KernelError, UnexpectedError) as error:
+            self.done = Done(error=error)
+
+
+def checked(ended: Done) -> None:
+    """Raise what a call of a chain has ended with."""
+    if ended.error is not None:
+        raise ended.error

@@ -18,13 +18,15 @@ from conformance.interface import Boot, Feature, Geometry, Setup
 from pytest_gup.adapters.linux import lab
 from pytest_gup.adapters.linux.bench import FIRST_ADDRESS, Bench, Mapping
 from pytest_gup.adapters.linux.filesystems import FILESYSTEMS, Filesystem
-from pytest_gup.adapters.linux.stack import DiskStack, MemoryStack
+from pytest_gup.adapters.linux.memory import map_arguments
+from pytest_gup.adapters.linux.observing import FOLIO_PAGES_MAX
+from pytest_gup.adapters.linux.offers import LARGE
+from pytest_gup.adapters.linux.stack import MemoryStack, stack_class
 from pytest_gup.adapters.linux.stillness import measured_pace
 from pytest_gup.adapters.linux.touch import MACHINES
 from pytest_gup.adapters.linux.volume import PAGE_BYTES, TOOL_PATH
 
 FILES_NEEDED = ("/dev/fuse", "/dev/loop-control", "/proc/kpageflags")
-MAP_SHARED, READ_WRITE = 1, 3
 
 
 def missing(filesystem: str) -> str | None:
@@ -52,35 +54,48 @@ def boot_for(filesystem: str) -> Boot:
 
 def boot(filesystem: Filesystem, setup: Setup) -> MemoryStack:
     """Mount the filesystem, start process 0 and map file 0 into it."""
+    here = lab.the_lab()
+    offered = here.offers(filesystem.name)
     geometry = attrs.evolve(
         setup.geometry,
         page_size_bytes=PAGE_BYTES,
         disk_blocks=filesystem.size_bytes // PAGE_BYTES,
+        folio_pages=_folio_pages(setup.geometry, offered),
+        movable_pages=0,
     )
-    here = lab.the_lab()
     size = geometry.file_pages * PAGE_BYTES
-    path = here.boot(
+    place = here.boot(
         filesystem.name, size, stable_writes=setup.has(Feature.STABLE_WRITES)
     )
     try:
-        bench = _bench(here, filesystem, path, geometry)
-        return DiskStack(bench) if filesystem.make else MemoryStack(bench)
+        bench = _bench(here, filesystem, place, geometry)
+        return stack_class(filesystem, offered)(bench)
     except BaseException:
         here.unboot()
         raise
 
 
+def _folio_pages(asked: Geometry, offered: frozenset[str]) -> int:
+    """Tell how large folios get: as large as the file, where any are asked for."""
+    if asked.folio_pages == 1 or LARGE not in offered:
+        return 1
+    return min(1 << asked.file_pages.bit_length() - 1, FOLIO_PAGES_MAX)
+
+
 def _bench(
-    here: lab.Lab, filesystem: Filesystem, path: str, geometry: Geometry
+    here: lab.Lab, filesystem: Filesystem, place: tuple[str, str], geometry: Geometry
 ) -> Bench:
     shell, process = here.spawn(), here.spawn()
+    path, device = place
     root = shell.ask("open", path, os.O_RDONLY | os.O_CLOEXEC)
-    bench = Bench(here, filesystem, path, geometry, shell, int(str(root)), {0: process})
+    bench = Bench(
+        *(here, filesystem, path, device, geometry, shell, int(str(root))),
+        processes={0: process},
+    )
     file = shell.ask("open", bench.file_path(0), os.O_RDWR | os.O_CLOEXEC)
     bench.files[0] = int(str(file))
-    size = geometry.file_pages * PAGE_BYTES
-    arguments = (bench.file_path(0), FIRST_ADDRESS, size, READ_WRITE, MAP_SHARED, 0)
-    process.ask("map", *arguments)
-    bench.mappings[0, 0] = Mapping(FIRST_ADDRESS, geometry.file_pages, 0)
+    mapping = Mapping(FIRST_ADDRESS, geometry.file_pages, 0)
+    process.ask("map", *map_arguments(bench, mapping))
+    bench.mappings[0, 0] = mapping
     bench.still_seconds = measured_pace(shell)
     return bench

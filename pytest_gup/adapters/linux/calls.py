@@ -7,6 +7,7 @@ Interface:
     of the kernel it sleeps, or None while it runs.
 """
 
+import contextlib
 import errno
 import select
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 import attrs
 
 from pytest_gup.adapters.linux import wire
-from pytest_gup.adapters.linux.identity import STATE, stat_fields
+from pytest_gup.adapters.linux.identity import STATE, Identity, stat_fields
 
 ASK_SECONDS = 60.0
 """How long a call that cannot block may take: a bound, not an expectation."""
@@ -36,6 +37,13 @@ class Thread:
     end: socket.socket
     process: int = 0
     number: int = 0
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; one that waits to be buried does not."""
+        try:
+            return stat_fields(self.process, self.number)[STATE] not in "ZX"
+        except OSError:
+            return False
 
 
 @attrs.define(eq=False)
@@ -117,6 +125,21 @@ class Process:
         if error:
             raise OSError(error, name)
         return result
+
+    @property
+    def number(self) -> int:
+        """Its pid."""
+        return self.threads[0].process
+
+    def living(self) -> list[Thread]:
+        """Tell which of its threads still run."""
+        return [thread for thread in self.threads if thread.is_alive()]
+
+    def kill(self) -> None:
+        """End it for good."""
+        with contextlib.suppress(OSError):
+            Identity.of(self.number).kill()
+        self.close()
 
     def close(self) -> None:
         """End it, as soon as nothing keeps it any more."""

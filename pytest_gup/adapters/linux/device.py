@@ -7,18 +7,21 @@ marks them dirty and puts them. A process that writes to one of its files has th
 pages of its buffer pinned for reading.
 
 Each pin uses a file name of its own; a file named `fill-STAMP-...` is a device that
-is done at once, with that stamp. A request that comes after the pin of its
-file was answered (the rest of a range of which only a part could be pinned) is
-refused at once, so it grants nothing.
+is done at once, with that stamp; one named `steal-...` is a page that is cached. A
+request that comes after the pin of its file was answered (the rest of a range of
+which only a part could be pinned) is refused at once, so it grants nothing.
 
 Orders:
   * `taken, name`: bytes that are pinned for this name; None if nothing is.
   * `complete, name, stamp`: the device fills the pages and puts them.
   * `abort, name`: the device gives up.
+  * `lend, name`, `returned, name`: somebody else answers a read, with the descriptor
+    that comes back.
   * `close`: it gives up on every pin, and grants none until `open`.
 """
 
 import errno
+import os
 
 import attrs
 
@@ -59,10 +62,22 @@ class Device(Actor):
             case ("taken", str(name)):
                 request = self.pins.get(self.names.get(name, -1))
                 return (None if request is None else request.transfer()[1],), ()
+            case ("lend", str(name)):
+                request = self.pins[self.names[name]]
+                return (request.unique,), (os.dup(self.connection.descriptor),)
+            case _:
+                self._obey(message)
+        return (), ()
+
+    def _obey(self, message: wire.Message) -> None:
+        """Carry out an order that has no answer."""
+        match message:
             case ("complete", str(name), int(stamp)):
                 self._complete(self._put(name), stamp)
             case ("abort", str(name)):
                 self.connection.refuse(self._put(name), errno.EIO)
+            case ("returned", str(name)):
+                self._put(name)
             case ("close",):
                 self.is_open = False
                 self.release_all()
@@ -70,7 +85,6 @@ class Device(Actor):
                 self.is_open = True
             case _:
                 raise AssertionError(f"the device has no order {message!r}")
-        return (), ()
 
     def release_all(self) -> None:
         """Give up on every pin."""
@@ -79,9 +93,16 @@ class Device(Actor):
         for request in pins.values():
             self.connection.refuse(request, errno.EIO)
 
+    def is_cached(self, node: int) -> bool:
+        """Whether a file is there to have a page stolen for it."""
+        return self._name_of(node).startswith("steal-")
+
     def _stamp_of(self, node: int) -> int | None:
-        name = next(name for name, number in self.names.items() if number == node)
+        name = self._name_of(node)
         return int(name.split("-")[1]) if name.startswith("fill-") else None
+
+    def _name_of(self, node: int) -> str:
+        return next((name for name, one in self.names.items() if one == node), "")
 
     def _keep(self, request: Request) -> None:
         is_used = request.node in self.done or request.node in self.pins

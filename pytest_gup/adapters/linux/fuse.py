@@ -30,7 +30,8 @@ from pytest_gup.adapters.linux import kernel
 
 MINOR_VERSION = 31
 WRITE_MAX_BYTES = 1 << 20
-PAGES_MAX = WRITE_MAX_BYTES // 4096
+PAGE_BYTES = 4096
+PAGES_MAX = WRITE_MAX_BYTES // PAGE_BYTES
 BACKGROUND_MAX = 4096
 """Requests that may wait at once; a held disk must not make a submitter wait."""
 ROOT_NODE = 1
@@ -72,6 +73,8 @@ class Opcode(IntEnum):
     FALLOCATE = 43
 
 
+HEADER_BYTES = _OUT_HEADER.size
+
 SILENT = {Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT}
 """Requests that take no answer."""
 
@@ -100,6 +103,11 @@ class Request:
         """Mode, offset and length of a FALLOCATE."""
         _, offset, length, mode, _ = _FALLOCATE_IN.unpack(self.body)
         return mode, offset, length
+
+
+def header_of_answer(unique: int, size: int) -> bytes:
+    """Return what goes before the body of an answer that is none of an error."""
+    return _OUT_HEADER.pack(_OUT_HEADER.size + size, 0, unique)
 
 
 def connect(target: str, source: str) -> int:
@@ -191,6 +199,10 @@ class Server:
 
     # --- what a subclass is for ------------------------------------------------
 
+    def is_cached(self, node: int) -> bool:
+        """Whether a file is one page, and read through the page cache."""
+        return False
+
     def read(self, request: Request) -> None:
         """Answer a READ."""
         self.answer_unknown(request)
@@ -246,8 +258,10 @@ class Server:
         self.connection.answer(request, valid + self._attributes(request.node))
 
     def answer_open(self, request: Request) -> None:
-        """Open a node, past the page cache."""
+        """Open a node, past the page cache unless it is a file that is cached."""
         flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES
+        if self.is_cached(request.node):
+            flags = 0
         self.connection.answer(request, struct.pack("=QII", request.node, flags, 0))
 
     def answer_statfs(self, request: Request) -> None:
@@ -262,6 +276,8 @@ class Server:
         is_root = node == ROOT_NODE
         mode = (stat.S_IFDIR | 0o700) if is_root else (stat.S_IFREG | 0o600)
         size = 0 if is_root else self.size_bytes
+        if self.is_cached(node):
+            size = PAGE_BYTES
         return _ATTRIBUTES.pack(
             node, size, size // 512, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0
         )

@@ -8,10 +8,13 @@ mount, loop device and FUSE, in that order; for the servers live outside of the
 namespace, and end when they are unmounted.
 
 Orders, each answered by `("done", answer)` or `("failed", errno, text)`:
-  * `boot, filesystem, file_bytes, stable_writes`: file 0, mounted; where. Waits
-    while a stack of another lab is up on this machine.
+  * `boot, filesystem, file_bytes, stable_writes`: file 0, mounted; where, on which
+    device. Waits while a stack of another lab is up on this machine.
+  * `offers, filesystem`: what this machine and a filesystem on it can do.
   * `spawn, threads`: a new process; its sockets.
   * `adopt, pid`: a process that a worker has forked belongs to the run.
+  * `note_settings`, `restore_settings`: before and after settings of the machine are
+    changed.
   * `power_cut`: all files on a copy of the disk.
   * `unboot`: take down what `boot` and `spawn` made.
 """
@@ -23,9 +26,18 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 
-from pytest_gup.adapters.linux import fuse, kernel, runfolder, server, wire, worker
+from pytest_gup.adapters.linux import (
+    fuse,
+    kernel,
+    offers,
+    runfolder,
+    server,
+    wire,
+    worker,
+)
 from pytest_gup.adapters.linux.device import Device
 from pytest_gup.adapters.linux.disk import Disk
 from pytest_gup.adapters.linux.filesystems import FILESYSTEMS
@@ -80,6 +92,13 @@ class Keeper:
         self.counters = os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC)
         given = [self._start(name) for name in SERVERS]
         self.volumes = Volumes(self.folder.path, self.masters["disk"])
+        self.machine = offers.of_machine()
+        self.plain_orders: dict[str, Callable[[], object]] = {
+            "note_settings": self.folder.note_settings,
+            "restore_settings": self.folder.restore_settings,
+            "power_cut": self.power_cut,
+            "unboot": self.unboot,
+        }
         disk = next(iter(self.folder.connections))
         wire.send(orders, ("done", str(self.folder.path), disk), tuple(given))
         for descriptor in given:
@@ -113,11 +132,10 @@ class Keeper:
                 given = self.spawn(threads)
             case ("adopt", int(pid)):
                 self.workers.append(self.folder.note_process(pid))
-            case ("power_cut",):
-                assert self.volume is not None, "nothing is booted"
-                answer = self.volume.power_cut()
-            case ("unboot",):
-                self.unboot()
+            case (str(name),) if name in self.plain_orders:
+                answer = self.plain_orders[name]()
+            case ("offers", str(name)):
+                answer = self.offers(name)
             case _:
                 raise AssertionError(f"the keeper has no order {message!r}")
         return answer, given
@@ -125,8 +143,9 @@ class Keeper:
     def take_down(self) -> None:
         """Take everything down, in order; what hangs is aborted."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with contextlib.suppress(OSError):
-            self.unboot()
+        for end in (self.unboot, self.folder.restore_settings):
+            with contextlib.suppress(OSError):
+                end()
         for name in SERVERS:
             with contextlib.suppress(OSError):
                 kernel.unmount(str(self.folder.path / name))
@@ -139,8 +158,19 @@ class Keeper:
 
     # --- orders ------------------------------------------------------------------
 
-    def boot(self, name: str, file_bytes: int, *, stable_writes: bool) -> str:
-        """Mount a fresh filesystem; answer where."""
+    def offers(self, name: str) -> list[str]:
+        """Tell what this machine and a filesystem on it can do."""
+        return sorted(self.machine | self.volumes.offers(FILESYSTEMS[name]))
+
+    def power_cut(self) -> object:
+        """Read all files on a copy of the disk."""
+        assert self.volume is not None, "nothing is booted"
+        return self.volume.power_cut()
+
+    def boot(
+        self, name: str, file_bytes: int, *, stable_writes: bool
+    ) -> tuple[str, str]:
+        """Mount a fresh filesystem; answer where, and on which device."""
         assert self.volume is None, "something is booted already"
         # The counters of pins are those of the machine: one stack at a time.
         fcntl.flock(self.counters, fcntl.LOCK_EX)
@@ -149,7 +179,7 @@ class Keeper:
         self.volume = self.volumes.mount(
             filesystem, file_bytes, stable_writes=stable_writes
         )
-        return str(self.volume.path)
+        return str(self.volume.path), self.volume.device or ""
 
     def spawn(self, threads: int) -> tuple[int, ...]:
         """Start a worker; answer the sockets of its threads."""
@@ -192,6 +222,7 @@ class Keeper:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, 0)
         self.folder.forget_processes(workers)
+        self.folder.restore_settings()
         # A freeze that waited for the disk may have come true meanwhile; what is
         # unmounted while frozen stays for ever.
         if self.volume is not None:

@@ -5,7 +5,8 @@ made once. It ends with the process, in whatever way that ends.
 
 Interface:
   * `the_lab` starts the lab of this process, or returns it.
-  * `Lab.boot`, `spawn`, `fork`, `power_cut`, `unboot` are orders to the keeper.
+  * `Lab.offers`, `boot`, `spawn`, `adopt`, `power_cut`, `unboot` and those about
+    settings are orders to the keeper.
   * `Lab.disk` and `Lab.device` take the orders of their servers;
     `Lab.requests_at_disk` counts what is queued or taken there, unanswered.
 """
@@ -49,6 +50,7 @@ class Lab:
     waiting_at_disk: Path
     """Where the kernel tells how many requests the disk has not answered."""
     folder: str
+    _offers: dict[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])
 
     @classmethod
     def start(cls) -> "Lab":
@@ -79,10 +81,30 @@ class Lab:
             os.getpid(), Master(here), process, disk, device, waiting, str(folder)
         )
 
-    def boot(self, name: str, file_bytes: int, *, stable_writes: bool) -> str:
-        """Mount a fresh filesystem with file 0; answer where."""
+    def boot(
+        self, name: str, file_bytes: int, *, stable_writes: bool
+    ) -> tuple[str, str]:
+        """Mount a fresh filesystem with file 0; answer where, and on which device."""
         answer, _ = self._order("boot", name, file_bytes, stable_writes)
-        return str(answer)
+        assert isinstance(answer, tuple), f"boot answered {answer!r}"
+        path, device = answer
+        return str(path), str(device)
+
+    def offers(self, name: str) -> frozenset[str]:
+        """Tell what this machine and a filesystem on it can do; found out once."""
+        if name not in self._offers:
+            answer, _ = self._order("offers", name)
+            assert isinstance(answer, list), f"offers answered {answer!r}"
+            self._offers[name] = frozenset(answer)
+        return self._offers[name]
+
+    def note_settings(self) -> None:
+        """Have the settings of the machine written down, before they are changed."""
+        self._order("note_settings")
+
+    def restore_settings(self) -> None:
+        """Have them put back."""
+        self._order("restore_settings")
 
     def spawn(self) -> Process:
         """Start a process."""

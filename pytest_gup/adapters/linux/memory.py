@@ -2,7 +2,9 @@
 
 import mmap as constants
 
-from pytest_gup.adapters.linux import wire
+import attrs
+
+from conformance.interface import Errno, KernelError
 from pytest_gup.adapters.linux.bench import (
     Answered,
     Bench,
@@ -13,7 +15,6 @@ from pytest_gup.adapters.linux.bench import (
 )
 from pytest_gup.adapters.linux.calls import Process
 from pytest_gup.adapters.linux.files import wait_for_tick
-from pytest_gup.adapters.linux.lab import THREADS
 
 MAP_FIXED_NOREPLACE = 0x100000
 MREMAP_MAYMOVE = 1
@@ -38,27 +39,21 @@ class Memory:
     ) -> Call:
         """Map pages; the first mapping of a process starts it."""
         bench = self.bench
-        if process not in bench.processes:
-            bench.processes[process] = bench.lab.spawn()
-        size = bench.geometry.page_size_bytes
-        address = bench.fresh_address()
-        flags = constants.MAP_SHARED if shared else constants.MAP_PRIVATE
-        protection = READ_WRITE if writable else constants.PROT_READ
+        worker = self._process(process)
+        wanted = Mapping(
+            bench.fresh_address(),
+            pages,
+            file,
+            first_page=page,
+            protection=READ_WRITE if writable else constants.PROT_READ,
+            flags=constants.MAP_SHARED if shared else constants.MAP_PRIVATE,
+        )
 
         def keep(_: object) -> None:
-            bench.mappings[process, mapping] = Mapping(address, pages, file)
+            bench.mappings[process, mapping] = wanted
 
-        return bench.begin(
-            bench.processes[process],
-            "map",
-            None if file is None else bench.file_path(file),
-            address,
-            pages * size,
-            protection,
-            flags | MAP_FIXED_NOREPLACE,
-            page * size,
-            then=keep,
-        )
+        arguments = map_arguments(bench, wanted)
+        return bench.begin(worker, "map", *arguments, then=keep)
 
     def munmap(self, process: int, mapping: int) -> Call:
         """Remove a mapping, by munmap."""
@@ -70,7 +65,12 @@ class Memory:
         there = self.bench.mappings[process, mapping]
         protection = READ_WRITE if writable else constants.PROT_READ
         size = self._size(there)
-        return self._in(process, "mprotect", there.address, size, protection)
+
+        def keep(_: object) -> None:
+            changed = attrs.evolve(there, protection=protection)
+            self.bench.mappings[process, mapping] = changed
+
+        return self._in(process, "mprotect", there.address, size, protection, then=keep)
 
     def mremap(self, process: int, mapping: int) -> Call:
         """Move a mapping to an address that was never used, by mremap."""
@@ -80,7 +80,7 @@ class Memory:
         flags = MREMAP_MAYMOVE | MREMAP_FIXED
 
         def keep(_: object) -> None:
-            bench.mappings[process, mapping] = Mapping(address, old.pages, old.file)
+            bench.mappings[process, mapping] = attrs.evolve(old, address=address)
 
         return self._in(
             process, "mremap", old.address, size, size, flags, address, then=keep
@@ -114,25 +114,12 @@ class Memory:
         size = self.bench.geometry.word_size_bytes
         return self._in(process, "fill", address, size, value, then=check)
 
-    def fork(self, process: int, child: int) -> Call:
-        """Fork a process; the child's threads answer through sockets given to it."""
+    def _process(self, process: int) -> Process:
+        """Return a process; its first mapping starts it."""
         bench = self.bench
-        pairs = [wire.pair() for _ in range(THREADS)]
-        given = tuple(there.fileno() for _, there in pairs)
-
-        def keep(pid: object) -> None:
-            assert isinstance(pid, int), f"fork answered {pid!r}"
-            bench.lab.adopt(pid)
-            ours = [here.detach() for here, _ in pairs]
-            bench.processes[child] = Process.join(ours)
-            for (owner, number), there in list(bench.mappings.items()):
-                if owner == process:
-                    bench.mappings[child, number] = there
-
-        call = self._in(process, "fork", then=keep, give=given)
-        for _, there in pairs:
-            there.close()
-        return call
+        if process not in bench.processes:
+            bench.processes[process] = bench.lab.spawn()
+        return bench.processes[process]
 
     def _size(self, mapping: Mapping) -> int:
         return mapping.pages * self.bench.geometry.page_size_bytes
@@ -143,7 +130,57 @@ class Memory:
         name: str,
         *arguments: object,
         then: Answered = lambda _: None,
-        give: tuple[int, ...] = (),
     ) -> Call:
         worker = self.bench.processes[process]
-        return self.bench.begin(worker, name, *arguments, then=then, give=give)
+        return self.bench.begin(worker, name, *arguments, then=then)
+
+
+class SecretMemory(Memory):
+    """What every process can do on a kernel that keeps secrets."""
+
+    def mmap(
+        self,
+        process: int,
+        mapping: int,
+        file: int | None,
+        page: int,
+        pages: int,
+        shared: bool,
+        writable: bool,
+        secret: bool = False,
+    ) -> Call:
+        """Map pages, or memory that nobody else can get at (memfd_secret)."""
+        if not secret:
+            return super().mmap(process, mapping, file, page, pages, shared, writable)
+        if file is not None:
+            raise KernelError(Errno.EINVAL, "the pages of a file are no secret")
+        bench = self.bench
+        worker = self._process(process)
+        wanted = Mapping(
+            bench.fresh_address(),
+            pages,
+            None,
+            protection=READ_WRITE if writable else constants.PROT_READ,
+            flags=constants.MAP_SHARED if shared else constants.MAP_PRIVATE,
+        )
+
+        def keep(_: object) -> None:
+            bench.mappings[process, mapping] = wanted
+
+        flags = wanted.flags | MAP_FIXED_NOREPLACE
+        arguments = wanted.address, self._size(wanted), wanted.protection, flags
+        return bench.begin(worker, "map_secret", *arguments, then=keep)
+
+
+def map_arguments(bench: Bench, mapping: Mapping) -> tuple[object, ...]:
+    """Tell what the task that maps a file, or anonymous memory, is called with."""
+    size = bench.geometry.page_size_bytes
+    return (
+        None if mapping.file is None else bench.file_path(mapping.file),
+        mapping.address,
+        mapping.pages * size,
+        mapping.protection,
+        mapping.flags | MAP_FIXED_NOREPLACE,
+        mapping.first_page * size,
+        bench.geometry.folio_pages > 1,
+    )

@@ -6,16 +6,19 @@ writeback on its head. Dirty pages and writeback of the whole machine are not sh
 others dirty pages, too.
 """
 
-import struct
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from conformance.interface import PageView, VmStat
 from pytest_gup.adapters.linux.bench import Bench
+from pytest_gup.adapters.linux.tasks import frame_of, page_flags
 
 LOCKED, UP_TO_DATE, DIRTY, WRITEBACK = 0, 3, 4, 8
-HEAD, TAIL = 15, 16
+ANONYMOUS, TAIL, ZERO_PAGE = 12, 16, 24
+EXCLUSIVE = 34
+"""Of an anonymous page; of one of a file it means something else."""
 PRIVATE = 35
 """Bits of /proc/kpageflags (include/uapi/linux/kernel-page-flags.h)."""
 BUFFERED = frozenset({"ext4"})
@@ -24,7 +27,6 @@ page means something else."""
 FOLIO_PAGES_MAX = 512
 LOOK_MILLISECONDS = 200
 """How long looking at pages may take; a page that is locked makes it wait."""
-FLAGS = struct.Struct("=Q")
 
 
 @attrs.define(eq=False)
@@ -58,7 +60,8 @@ class Observing:
         frame = frames[page]
         if frame is None:
             return PageView(is_cached=False)
-        flags = page_flags(frame)
+        head = head_frame(frame)
+        flags = page_flags(head)
         has_buffers = self.bench.filesystem.name in BUFFERED
         return PageView(
             is_cached=True,
@@ -68,6 +71,24 @@ class Observing:
             is_uptodate=_has(flags, UP_TO_DATE),
             has_buffers=_has(flags, PRIVATE) if has_buffers else None,
             frame=frame,
+            head_frame=head,
+        )
+
+    def mapped_page_view(self, process: int, mapping: int, page: int) -> PageView:
+        """Look up what the page table has for a page; nothing is brought in.
+
+        The page of zeroes that reading finds in fresh memory is nobody's.
+        """
+        entries = self._entries(process, mapping)
+        frame = frame_of(entries[page]) if entries else None
+        flags = 0 if frame is None else page_flags(frame)
+        if frame is None or _has(flags, ZERO_PAGE):
+            return PageView()
+        is_anonymous = _has(flags, ANONYMOUS)
+        return PageView(
+            frame=frame,
+            head_frame=head_frame(frame),
+            is_exclusive=_has(flags, EXCLUSIVE) if is_anonymous else None,
         )
 
     def mtime(self, file: int) -> int:
@@ -83,7 +104,17 @@ class Observing:
         return VmStat(
             nr_foll_pin_acquired=self.counters.since_start("nr_foll_pin_acquired"),
             nr_foll_pin_released=self.counters.since_start("nr_foll_pin_released"),
+            pinned_vm=self._pinned_vm(),
         )
+
+    def _pinned_vm(self) -> int | None:
+        """Add up what processes are charged; what one has left cannot be seen."""
+        bench = self.bench
+        if bench.has_ended_rings:
+            return None
+        size = bench.geometry.page_size_bytes
+        pids = [process.number for process in bench.processes.values()]
+        return sum(pinned_bytes(pid) for pid in pids) // size
 
     def _frames(self, file: int) -> list[int | None] | None:
         """Tell the frames of a file's pages; None: they cannot be looked at now."""
@@ -92,26 +123,44 @@ class Observing:
             self._looked, self._seen = bench.moment, {}
         if file not in self._seen:
             pages = bench.geometry.file_pages
-            task = bench.shell.start("frames", bench.files[file], pages)
-            answer = task.answer(LOOK_MILLISECONDS)
-            found = answer[0] if answer and not answer[1] else None
-            assert found is None or isinstance(found, list), f"frames: {found!r}"
-            self._seen[file] = found
+            self._seen[file] = self._look("frames", bench.files[file], pages)
         return self._seen[file]
+
+    def _entries(self, process: int, mapping: int) -> list[int] | None:
+        """Tell the page table of a mapping; None: it cannot be looked at now."""
+        bench = self.bench
+        there = bench.mappings[process, mapping]
+        pid = bench.processes[process].number
+        return self._look("entries", pid, there.address, there.pages)
+
+    def _look(self, name: str, *arguments: int) -> list[Any] | None:
+        """Have the shell look; None: it would have to wait."""
+        task = self.bench.shell.start(name, *arguments)
+        answer = task.answer(LOOK_MILLISECONDS)
+        found = answer[0] if answer and not answer[1] else None
+        assert found is None or isinstance(found, list), f"{name}: {found!r}"
+        return found
 
     _looked: int = -1
     _seen: dict[int, list[int | None] | None]
 
 
-def page_flags(frame: int) -> int:
-    """Tell the flags of a page; a tail's are those of its head."""
-    with Path("/proc/kpageflags").open("rb", buffering=0) as flags:
-        for back in range(FOLIO_PAGES_MAX):
-            flags.seek((frame - back) * FLAGS.size)
-            (found,) = FLAGS.unpack(flags.read(FLAGS.size))
-            if not _has(found, TAIL):
-                break
-    return int(found)
+def head_frame(frame: int) -> int:
+    """Tell the first frame of the folio that a frame belongs to."""
+    for head in range(frame, frame - FOLIO_PAGES_MAX, -1):
+        if not _has(page_flags(head), TAIL):
+            return head
+    return frame
+
+
+def pinned_bytes(pid: int) -> int:
+    """Tell what a process is charged for long-term pins; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    fields = [line.split() for line in lines if line.startswith("VmPin:")]
+    return sum(int(kilobytes) * 1024 for _, kilobytes, _ in fields)
 
 
 def read_vmstat() -> dict[str, int]:

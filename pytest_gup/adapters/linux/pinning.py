@@ -16,8 +16,9 @@ answer that is an error, too; so a given-up pin leaves its pages dirty.
 
 import attrs
 
-from conformance.interface import Done, Errno, KernelError
+from conformance.interface import Done, Errno, KernelError, Running
 from pytest_gup.adapters.linux.bench import Bench, Call, CallState, Pin
+from pytest_gup.adapters.linux.calls import Task
 from pytest_gup.adapters.linux.files import wait_for_tick
 
 THREADS_SPARE = 6
@@ -85,7 +86,7 @@ class Pins:
 
     get_user_pages_fast = get_user_pages
 
-    def device_complete(self, pin: int, value: int) -> Call:
+    def device_complete(self, pin: int, value: int) -> "Call | Parting":
         """Fill the pages, have them marked dirty and put."""
         held = self.bench.pins.pop(pin)
         if held.task is None:
@@ -93,7 +94,7 @@ class Pins:
         self.bench.lab.device.order("complete", held.name, value)
         return self._put(held)
 
-    def device_abort(self, pin: int) -> Call:
+    def device_abort(self, pin: int) -> "Call | Parting":
         """Give the pages back."""
         held = self.bench.pins.pop(pin)
         if held.task is None:
@@ -115,10 +116,12 @@ class Pins:
             worker, "device", "read", path, address, pages * size, then=self._pages
         )
 
-    def _put(self, held: Pin) -> Call:
+    def _put(self, held: Pin) -> "Call | Parting":
         """Wait for the thread that holds the pages: it answers when they are put."""
         assert held.task is not None, f"pin {held.name} has no thread"
         self.bench.moment += 1
+        if held.is_orphan:
+            return Parting(held.task)
         return Put(self.bench, held.task, lambda _: None)
 
     def _register(
@@ -132,14 +135,17 @@ class Pins:
         page_size = self.bench.geometry.page_size_bytes
 
         def keep(ring: object) -> int:
-            pages = size // page_size
-            self.bench.pins[pin] = Pin(str(ring), None, process, pages)
+            assert isinstance(ring, tuple), f"io_uring answered {ring!r}"
+            descriptor, params = ring
+            pages, buffer = size // page_size, (params, address, size)
+            held = Pin(str(descriptor), None, process, pages, buffer)
+            self.bench.pins[pin] = held
             return pages
 
         return self.bench.begin(worker, "ring_register", address, size, then=keep)
 
     def _of_ring(self, held: Pin, name: str, *arguments: object) -> Call:
-        worker = self.bench.processes[held.process]
+        worker = self.bench.processes.get(held.process, self.bench.shell)
         return self.bench.begin(worker, name, int(held.name), *arguments)
 
     def _pages(self, size: object) -> int:
@@ -154,6 +160,17 @@ class Put(Call):
         """Tell whether the pages have been put."""
         state = super().state()
         return Done() if isinstance(state, Done) else state
+
+
+@attrs.define(eq=False)
+class Parting:
+    """A pin of a process that has ended, on its way back."""
+
+    task: Task
+
+    def state(self) -> CallState:
+        """Tell whether the thread that held the pages has gone; so they are put."""
+        return Running() if self.task.thread.is_alive() else Done()
 
 
 def taken_bytes(bench: Bench, pin: Pin) -> int | None:

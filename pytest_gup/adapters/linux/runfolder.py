@@ -6,8 +6,8 @@ number *and* time of start, so nobody else's are touched.
 
 The kernel does most of it by itself: loop devices detach after their last user,
 mounts go with the namespace of the run, a FUSE connection ends with its server. What
-can be left is the folder, or a process that hangs in a request nobody answers; for
-that the connection is aborted.
+can be left is the folder, a setting of the machine, or a process that hangs in a
+request nobody answers; for that the connection is aborted.
 
 Interface:
   * `make` makes the folder of this run; `remove` removes it.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import attrs
 
-from pytest_gup.adapters.linux import kernel
+from pytest_gup.adapters.linux import kernel, ksm
 from pytest_gup.adapters.linux.identity import Identity
 
 PREFIX = "pytest-gup-run-"
@@ -43,6 +43,9 @@ class RunFolder:
     """Every process of the run, the keeper first."""
     connections: dict[int, Identity] = attrs.field(factory=dict[int, Identity])
     """The FUSE connections of the run, each with its server."""
+    settings: dict[str, str] = attrs.field(factory=dict[str, str])
+    """What settings of the machine were before the run changed them; empty: it has
+    not, or has put them back."""
 
     @classmethod
     def make(cls) -> "RunFolder":
@@ -62,6 +65,18 @@ class RunFolder:
         """Write down a FUSE connection of this run."""
         self.connections[number] = server
         self._write()
+
+    def note_settings(self) -> None:
+        """Write down what is about to be changed."""
+        self.settings = ksm.settings()
+        self._write()
+
+    def restore_settings(self) -> None:
+        """Put back what was changed."""
+        if self.settings:
+            ksm.restore(self.settings)
+            self.settings = {}
+            self._write()
 
     def forget_processes(self, processes: list[Identity]) -> None:
         """Strike out processes that have ended."""
@@ -90,6 +105,7 @@ class RunFolder:
                 [number, server.pid, server.started]
                 for number, server in self.connections.items()
             ],
+            "settings": self.settings,
         }
         draft = self.path / f"{RECORD}.new"
         draft.write_text(json.dumps(record))
@@ -106,6 +122,7 @@ def clean_leftovers() -> list[str]:
         folder.abort_connections()
         for process in _living(folder):
             process.kill()
+        folder.restore_settings()
         folder.remove()
         removed.append(str(folder.path))
     return removed
@@ -134,6 +151,7 @@ def _read(path: Path) -> RunFolder:
             number: Identity(pid, started)
             for number, pid, started in record["connections"]
         },
+        dict(record["settings"]),
     )
 
 

@@ -3,12 +3,12 @@
 from conformance.interface import UNREADABLE, FileImage, HoldPoint, PowerCutImage
 from pytest_gup.adapters.linux.bench import Call, stamps
 from pytest_gup.adapters.linux.files import Files, wait_for_tick
+from pytest_gup.adapters.linux.pressure import MADV_PAGEOUT
 from pytest_gup.adapters.linux.stillness import Rest
 from pytest_gup.adapters.linux.volume import PAGE_BYTES, PagesRead
 
 SYNC_FILE_RANGE_WRITE = 2
 POSIX_FADV_DONTNEED = 4
-MADV_PAGEOUT = 21
 FIFREEZE = 0xC0045877
 FITHAW = 0xC0045878
 
@@ -55,7 +55,7 @@ class Storage(Files):
         """Have the pages of a file reclaimed by madvise(MADV_PAGEOUT)."""
         bench = self.bench
         for (process, _), mapping in bench.mappings.items():
-            if mapping.file == file:
+            if mapping.file == file and mapping.is_shared:
                 size = mapping.pages * bench.geometry.page_size_bytes
                 worker = bench.processes[process]
                 return bench.begin(

@@ -15,11 +15,12 @@ import fcntl
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-from pytest_gup.adapters.linux import extents, kernel, loop
+from pytest_gup.adapters.linux import extents, kernel, loop, offers, tasks
 from pytest_gup.adapters.linux.filesystems import Filesystem
 from pytest_gup.adapters.linux.master import Master
 
@@ -47,7 +48,17 @@ class Volumes:
     pristine: dict[tuple[str, int], extents.Pristine] = attrs.field(
         factory=dict[tuple[str, int], extents.Pristine]
     )
+    offered: dict[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])
+    """What each filesystem was found to offer."""
     count: int = 0
+
+    def offers(self, filesystem: Filesystem) -> frozenset[str]:
+        """Find out what a filesystem offers, on a disk that is thrown away."""
+        if not filesystem.make:
+            return frozenset()
+        if filesystem.name not in self.offered:
+            self.offered[filesystem.name] = _tried(filesystem, self.folder / "copy")
+        return self.offered[filesystem.name]
 
     def mount(
         self, filesystem: Filesystem, file_bytes: int, *, stable_writes: bool
@@ -99,38 +110,25 @@ class Volume:
         system = self.filesystem
         options = system.options
         kernel.mount(self.device, str(self.path), system.name, MS_NOATIME, options)
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        """Have the kernel read what it needs for allocating blocks.
-
-        While the disk is held before capture it answers no reads either; a write
-        would wait for a read then, and never come to the point where it is held.
-        """
-        path = self.path / "warm-up"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.pwrite(descriptor, bytes(PAGE_BYTES), 0)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        path.unlink()
-        root = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            kernel.call("syncfs", root)
-        finally:
-            os.close(root)
+        tasks.warm_up(str(self.path))
 
     def unmount(self) -> None:
         """Take it down; nothing may be held by now."""
-        self.thaw()
-        _unmount(self.path)
+        if self.is_mounted():
+            self.thaw()
+            _unmount(self.path)
         if self.device is not None:
             loop.detach(self.device)
             _forget(self.filesystem, self.device)
 
+    def is_mounted(self) -> bool:
+        """Whether it is mounted; a program may have unmounted it."""
+        return os.path.ismount(self.path)
+
     def thaw(self) -> None:
         """End a freeze, if there is one."""
+        if not self.is_mounted():
+            return
         with contextlib.suppress(OSError):
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -150,30 +148,46 @@ class Volume:
 def _made(filesystem: Filesystem, at: Path, file_bytes: int) -> extents.Pristine:
     medium = extents.make(filesystem.size_bytes)
     try:
-        image = f"/proc/{os.getpid()}/fd/{medium}"
-        command = [*filesystem.make, image]
-        made = subprocess.run(  # noqa: S603 - a literal command
-            command,
-            env={**os.environ, "PATH": TOOL_PATH},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode:
-            raise OSError(f"{' '.join(command)} failed: {made.stderr.strip()}")
-        device = loop.attach(image, direct=False)
-        try:
-            kernel.mount(device, str(at), filesystem.name, 0, filesystem.options)
-            try:
-                _make_file_0(at, file_bytes)
-            finally:
-                _unmount(at)
-        finally:
-            loop.detach(device)
-            _forget(filesystem, device)
+        with _mounted_new(filesystem, medium, at):
+            _make_file_0(at, file_bytes)
         return extents.pristine(medium, filesystem.size_bytes)
     finally:
         os.close(medium)
+
+
+def _tried(filesystem: Filesystem, at: Path) -> frozenset[str]:
+    medium = extents.make(filesystem.size_bytes)
+    try:
+        with _mounted_new(filesystem, medium, at):
+            return offers.of_filesystem(at)
+    finally:
+        os.close(medium)
+
+
+@contextlib.contextmanager
+def _mounted_new(filesystem: Filesystem, medium: int, at: Path) -> Iterator[None]:
+    """Make a filesystem in a memory file, and have it mounted for a while."""
+    image = f"/proc/{os.getpid()}/fd/{medium}"
+    command = [*filesystem.make, image]
+    made = subprocess.run(  # noqa: S603 - a literal command
+        command,
+        env={**os.environ, "PATH": TOOL_PATH},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise OSError(f"{' '.join(command)} failed: {made.stderr.strip()}")
+    device = loop.attach(image, direct=False)
+    try:
+        kernel.mount(device, str(at), filesystem.name, 0, filesystem.options)
+        try:
+            yield
+        finally:
+            _unmount(at)
+    finally:
+        loop.detach(device)
+        _forget(filesystem, device)
 
 
 def _make_file_0(folder: Path, size_bytes: int) -> None:

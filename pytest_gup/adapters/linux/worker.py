@@ -6,8 +6,9 @@ the memory that Python will need (`prepare_heap`): a thread that waits inside th
 kernel may hold the mmap_lock, and nobody in this process can get memory meanwhile.
 
 A call is a message `(name, arguments...)`; the answer is `(result, errno)`. A name
-is one of `TASKS`, or else a function of the C library, called with integers and
-byte strings. Nothing of this module is imported by the process that sends calls.
+is one of `tasks.TASKS`, a method in here, or else a function of the C library, called
+with integers and byte strings. Nothing of this module is imported by the process that
+sends calls.
 
 Interface:
   * `prepare_heap` once in the process that forks workers.
@@ -22,15 +23,23 @@ import mmap
 import os
 import signal
 import socket
-import struct
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 from pytest_gup.adapters.linux import kernel, wire
 from pytest_gup.adapters.linux.ring import Ring
+from pytest_gup.adapters.linux.tasks import (
+    PAGE_BYTES,
+    TASKS,
+    Task,
+    cached_pages,
+    entries,
+    frame_of,
+    wait_for_memory,
+)
 from pytest_gup.adapters.linux.touch import Touch
+from pytest_gup.adapters.linux.uffd import Notice
 
 STACK_BYTES = 1 << 18
 SPARE_BYTES = 1 << 22
@@ -38,15 +47,11 @@ ENVIRONMENT = {"PYTHONMALLOC": "malloc"}
 """What the process that forks workers must be started with."""
 M_TOP_PAD, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX = -2, -3, -1, -8
 """Parameters of mallopt(3)."""
-FILL_STEP_BYTES = 1 << 26
-PAGE_BYTES = mmap.PAGESIZE
-PAGEMAP_ENTRY = struct.Struct("=Q")
-PAGEMAP_FRAME = (1 << 55) - 1
+
+SYS_PIDFD_GETFD = 438
 
 DEFECT = -1
 """Instead of an errno: the lab itself failed, and the result is a traceback."""
-
-Task = Callable[..., object]
 
 
 def prepare_heap() -> None:
@@ -108,26 +113,21 @@ class Worker:
     def __init__(self) -> None:
         self.touch = Touch.install()
         self.tasks: dict[str, Task] = {
+            **TASKS,
             "fill": self.touch.fill,
             "peek": self.peek,
-            "pread": os.pread,
-            "pwrite": os.pwrite,
-            "open": os.open,
-            "remove": remove,
-            "fadvise": os.posix_fadvise,
-            "fill_disk": fill_disk,
-            "truncate": os.truncate,
-            "map": map_pages,
             "device": self.device,
             "direct": self.direct,
-            "mtime": mtime,
             "frames": self.frames,
             "fork": self.fork,
+            "clear_refs": self.clear_refs,
             "ring_register": self.ring_register,
+            "ring_adopt": self.ring_adopt,
             "ring_complete": self.ring_complete,
             "ring_abort": self.ring_abort,
         }
         self.rings: dict[int, Ring] = {}
+        self.notice: Notice | None = None
 
     def work(self, end: socket.socket) -> None:
         """Answer calls until the end is closed."""
@@ -166,15 +166,14 @@ class Worker:
         could not be evicted.
         """
         size = pages * PAGE_BYTES
+        are_cached = cached_pages(descriptor, pages)
         address = kernel.call(
             "mmap", None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0
         )
         try:
-            resident = ctypes.create_string_buffer(pages)
-            kernel.LIBC.mincore(ctypes.c_void_p(address), size, resident)
             return [
-                self.frame(address + page * PAGE_BYTES) if is_cached & 1 else None
-                for page, is_cached in enumerate(resident.raw)
+                self.frame(address + page * PAGE_BYTES) if is_cached else None
+                for page, is_cached in enumerate(are_cached)
             ]
         finally:
             kernel.call("munmap", address, size)
@@ -183,11 +182,8 @@ class Worker:
         """Touch an address and tell the frame that it maps; None: it maps nothing."""
         if isinstance(self.peek(address, 1), int):
             return None
-        with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
-            pagemap.seek(address // PAGE_BYTES * PAGEMAP_ENTRY.size)
-            (entry,) = PAGEMAP_ENTRY.unpack(pagemap.read(PAGEMAP_ENTRY.size))
-        is_present = bool(entry >> 63)
-        return entry & PAGEMAP_FRAME if is_present else None
+        (entry,) = entries(os.getpid(), address, 1)
+        return frame_of(entry)
 
     def device(self, kind: str, path: str, address: int, size: int) -> int:
         """Read from a device file into a range, or write to it from there."""
@@ -206,11 +202,29 @@ class Worker:
         finally:
             os.close(descriptor)
 
-    def ring_register(self, address: int, size: int) -> int:
+    def clear_refs(self, *ranges: int) -> None:
+        """Have the next write to each page of these ranges noticed."""
+        if self.notice is None:
+            self.notice = Notice.open()
+        self.notice.clear(list(zip(ranges[::2], ranges[1::2], strict=True)))
+
+    def ring_register(self, address: int, size: int) -> tuple[int, bytes]:
         """Have a range pinned as the buffer of an io_uring."""
         ring = Ring.register(address, size)
         self.rings[ring.descriptor] = ring
-        return ring.descriptor
+        return ring.descriptor, ring.params
+
+    def ring_adopt(
+        self, process: int, number: int, params: bytes, address: int, size: int
+    ) -> int:
+        """Take over the ring of a process that is about to end."""
+        there = os.pidfd_open(process)
+        try:
+            ring = kernel.call("syscall", SYS_PIDFD_GETFD, there, number, 0)
+        finally:
+            os.close(there)
+        self.rings[ring] = Ring(ring, params, address, size)
+        return ring
 
     def ring_complete(self, ring: int, stamp: int) -> None:
         """Have the kernel write to the pinned pages, past page tables; put them."""
@@ -233,6 +247,7 @@ class Worker:
         child = os.fork()
         if child == 0:
             kernel.name_process("gup-worker")
+            self.rings, self.notice = {}, None
             _live(self, list(descriptors))
         for descriptor in descriptors:
             os.close(descriptor)
@@ -248,53 +263,3 @@ def go_first() -> None:
     """
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-
-
-def wait_for_memory() -> None:
-    """Wait until the mmap_lock of this process can be had, for writing."""
-    protection, flags = mmap.PROT_READ, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    address = kernel.call("mmap", None, PAGE_BYTES, protection, flags, -1, 0)
-    kernel.call("munmap", address, PAGE_BYTES)
-
-
-def map_pages(
-    path: str | None, address: int, size: int, protection: int, flags: int, offset: int
-) -> int:
-    """Map a file, or anonymous memory, at an address."""
-    if path is None:
-        flags |= mmap.MAP_ANONYMOUS
-        return kernel.call("mmap", address, size, protection, flags, -1, 0)
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        return kernel.call("mmap", address, size, protection, flags, descriptor, offset)
-    finally:
-        os.close(descriptor)
-
-
-def remove(path: str, descriptor: int | None) -> None:
-    """Remove a name, and close what was open under it."""
-    Path(path).unlink()
-    if descriptor is not None:
-        os.close(descriptor)
-
-
-def mtime(descriptor: int) -> int:
-    """Tell the modification time of a file, in nanoseconds."""
-    return os.fstat(descriptor).st_mtime_ns
-
-
-def fill_disk(path: str) -> None:
-    """Have a file take all free blocks, down to the last one."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        offset, step = 0, FILL_STEP_BYTES
-        while step >= PAGE_BYTES:
-            try:
-                os.posix_fallocate(descriptor, offset, step)
-                offset += step
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                step //= 2
-    finally:
-        os.close(descriptor)

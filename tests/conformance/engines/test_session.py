@@ -21,13 +21,13 @@ from conformance.engines.stateful import Budget
 from conformance.engines.tally import Tally, Violation
 from conformance.interface import (
     Boot,
-    Fork,
     Fsync,
     GetUserPages,
     Load,
     PutUserPages,
     Setup,
     Store,
+    Umount,
 )
 from conformance.oracle.history import Crash
 from conformance.program import Program
@@ -83,12 +83,13 @@ def test_scenarios_give_each_rule_its_verdict(*, isolated: bool) -> None:
 
 
 def test_a_scenario_that_cannot_be_run_says_what_it_needs() -> None:
-    """The second stack has no fork."""
-    forks = scenario("forks", Fork(), rules=("MKW-EVERY",))
+    """The second stack has no umount."""
+    unmounts = scenario("unmounts", Umount(), rules=("MKW-EVERY",))
 
-    found = run_scenarios(boot_good, plan(forks))
+    found = run_scenarios(boot_good, plan(unmounts))
 
-    assert found.results["MKW-EVERY"].reason == "scenario forks needs operation fork"
+    reason = found.results["MKW-EVERY"].reason
+    assert reason == "scenario unmounts needs operation umount"
 
 
 def test_a_scenario_for_no_rule_is_for_all() -> None:

@@ -1,12 +1,14 @@
 """Who holds which page, and how many do."""
 
 from conformance.interface import (
+    DeviceAbort,
     DeviceWrite,
     DirectRead,
     Errno,
     Fork,
     GetUserPages,
     KernelError,
+    Mmap,
     PutUserPage,
     PutUserPages,
     Truncate,
@@ -121,3 +123,19 @@ def test_a_child_has_no_pins() -> None:
     now.do(Fork(child=1))
 
     assert outstanding(now) == (1, 1)
+
+
+def test_a_private_mapping_may_pin_the_files_page() -> None:
+    """A pin for reading may be one of the file's page; one for writing never is."""
+    now = Happenings()
+    now.do(Mmap(mapping=1, shared=False))
+    get = now.ask(GetUserPages(mapping=1, write=False))
+    assert outstanding(now) == (0, 1)
+
+    now.answer(get, 1)
+    assert outstanding(now) == (0, 1)
+    assert outstanding(now, 1) == (0, 0)
+
+    now.do(DeviceAbort())
+    now.do(GetUserPages(mapping=1), 1)
+    assert outstanding(now) == (0, 0)

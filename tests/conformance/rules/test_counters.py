@@ -115,6 +115,22 @@ def test_calls_in_flight_are_not_judged() -> None:
     assert story.found(counters.requests_less_returns_are_held) == []
 
 
+@pytest.mark.parametrize(("returned_at_rest", "found"), [(1, 0), (2, 1)])
+def test_more_returned_than_requested_is_legal_beside_a_call(
+    returned_at_rest: int, found: int
+) -> None:
+    """S30: who reads one counter after the other may see it; at rest nobody may."""
+    story = Story(start=five())
+    get = story.ask(GetUserPages())
+    story.look(five(slow=0, put=1), pending=[get.index])
+    story.answer(get, 1)
+    story.look(five(slow=1))
+    story.do(DeviceAbort())
+    story.look(five(slow=1, put=returned_at_rest))
+
+    assert len(story.found(counters.requests_less_returns_are_held)) == found
+
+
 def test_what_a_driver_leaks_is_not_the_counters_fault() -> None:
     """The counters tell the truth about a driver that does not put."""
     story = Story(start=five())

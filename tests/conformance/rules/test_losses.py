@@ -10,6 +10,7 @@ from conformance.interface import (
     DeviceComplete,
     DeviceRead,
     DeviceTransfer,
+    DeviceWrite,
     Errno,
     Evict,
     Feature,
@@ -29,6 +30,7 @@ from conformance.interface import (
     Sync,
     Truncate,
     Write,
+    Writeback,
 )
 from conformance.rules.blame import OWNERS
 from conformance.rules.catalogue import BY_ID, RULES
@@ -214,6 +216,28 @@ def cut_before_the_flush() -> Story:
     return story
 
 
+def cut_of_a_protected_block_before_the_flush() -> Story:
+    """Its checksum was on the disk already; no CPU wrote while it was on its way."""
+    story = Story(Feature.VOLATILE_CACHE, Feature.CHECKSUMS)
+    story.do(Store(value=7))
+    story.do(Writeback())
+    story.do(Fsync())
+    story.do(Store(value=8))
+    cut(story, UNREADABLE)
+    return story
+
+
+def cut_of_a_torn_block_behind_a_cache() -> Story:
+    """A CPU wrote to the page after its writeback had begun."""
+    story = Story(Feature.VOLATILE_CACHE, Feature.CHECKSUMS)
+    story.do(Store(value=7))
+    story.do(Writeback())
+    story.do(Store(value=8))
+    story.do(Fsync())
+    cut(story, UNREADABLE)
+    return story
+
+
 def cut_of_a_torn_block() -> Story:
     """A block cannot be read, and no device was near."""
     story = Story(Feature.CHECKSUMS)
@@ -224,9 +248,10 @@ def cut_of_a_torn_block() -> Story:
 
 
 def cut_of_a_block_torn_by_a_device() -> Story:
-    """A block cannot be read, and a device wrote to its page."""
+    """A block cannot be read, and a device wrote to its page meanwhile."""
     story = Story(Feature.CHECKSUMS)
     story.do(GetUserPages(), 1)
+    story.do(DeviceWrite(value=5))
     story.do(Fsync())
     story.do(DeviceComplete(value=7))
     cut(story, UNREADABLE)
@@ -285,6 +310,8 @@ LOSSES = (
     cut_of_a_lost_device_write_beside_a_pin,
     cut_of_a_lost_transfer,
     cut_before_the_flush,
+    cut_of_a_protected_block_before_the_flush,
+    cut_of_a_torn_block_behind_a_cache,
     cut_of_a_torn_block,
     cut_of_a_block_torn_by_a_device,
     cut_of_an_unreadable_block,
@@ -313,6 +340,24 @@ def test_a_loss_is_reported_by_its_owner(lose: Callable[[], Story]) -> None:
     owners = {loss.owner for loss in (*lost_in_memory(case), *lost_on_disk(case))}
 
     assert owners <= story.judged(RULES).violated
+
+
+@pytest.mark.parametrize(
+    ("lose", "owner"),
+    [
+        (cut_of_a_protected_block_before_the_flush, "DRT-FLUSH"),
+        (cut_of_a_torn_block_behind_a_cache, "STB-CPU"),
+        (cut_of_a_torn_block, "STB-CPU"),
+        (cut_of_a_block_torn_by_a_device, "STB-PINNED"),
+    ],
+)
+def test_a_cpu_is_blamed_only_if_it_wrote_meanwhile(
+    lose: Callable[[], Story], owner: str
+) -> None:
+    """What was not flushed cannot be read either, where there is a checksum."""
+    judged = lose().judged(RULES).violated
+
+    assert judged & {"STB-CPU", "STB-PINNED", "DRT-FLUSH"} == {owner}
 
 
 def test_owners_are_rules() -> None:

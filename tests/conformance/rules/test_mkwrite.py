@@ -11,6 +11,7 @@ from conformance.interface import (
     Boot,
     DeviceComplete,
     Evict,
+    FailNext,
     Feature,
     FillDisk,
     Fsync,
@@ -18,11 +19,15 @@ from conformance.interface import (
     GetUserPages,
     KernelError,
     Load,
+    Mount,
     Operation,
     PageView,
+    Read,
     Setup,
     Store,
+    Sync,
     Truncate,
+    Umount,
     VmStat,
 )
 from conformance.interface.errors import Errno
@@ -36,6 +41,7 @@ from conformance.verdicts import Promise
 from reference_impl import stack
 from reference_impl.gup import GupFlags, GupSlow
 from reference_impl.layers import Parts
+from reference_impl.mutants.catalogue import BY_NAME
 from reference_impl.mutants.mkwrite import MUTANTS
 from reference_impl.mutants.mutant import Mutant
 from tests import second_stack
@@ -366,3 +372,24 @@ def test_an_fsync_may_fail_for_what_write_left() -> None:
 
     assert told.findings("MKW-RESERVE") == []
     assert told.premises("MKW-RESERVE") == 1
+
+
+def test_what_a_failed_read_spoilt_is_no_unannounced_write() -> None:
+    """The device's data was in the file; the page was read wrongly afterwards."""
+    program = Program(
+        (
+            GetUserPages(),
+            FailNext(write=False),
+            Sync(),
+            DeviceComplete(value=9),
+            Umount(),
+            Mount(),
+            Read(),
+            Evict(),
+            Read(),
+        )
+    )
+    history = run(BY_NAME["writeback.writes_what_it_could_not_read"].boot, program)
+
+    assert history.crash is None
+    assert "MKW-DEVICE" not in judge(history, RULES).violated

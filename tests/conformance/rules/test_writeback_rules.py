@@ -8,18 +8,23 @@ from conformance.engines.execution import run
 from conformance.engines.judge import judge
 from conformance.interface import (
     Boot,
+    DeviceTransfer,
     Errno,
     Evict,
     FailNext,
     FileImage,
+    FillDisk,
     Fork,
+    Freeze,
     Fsync,
     Geometry,
     GetUserPages,
+    GetUserPagesFast,
     Hold,
     KernelError,
     Load,
     Mmap,
+    Mprotect,
     Operation,
     PowerCut,
     PowerCutImage,
@@ -30,12 +35,13 @@ from conformance.interface import (
     Sync,
     Writeback,
 )
-from conformance.program import Preempt
+from conformance.program import Preempt, Program
 from conformance.rules.writeback import RULES
 from conformance.scenarios.scenario import Scenario
 from conformance.scenarios.writeback import SCENARIOS
 from conformance.verdicts import Promise
 from reference_impl import stack
+from reference_impl.mutants.catalogue import BY_NAME
 from reference_impl.mutants.mutant import Mutant
 from reference_impl.mutants.writeback import MUTANTS
 from tests import second_stack
@@ -343,3 +349,39 @@ def test_a_page_that_was_not_read_in_claims_to_be_dirty() -> None:
         "page 0 of file 0 is not uptodate, and dirty or under writeback (should be "
         "neither)"
     )
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        (DeviceTransfer(value=9), Fsync(), FailNext(), PowerCut()),
+        (DeviceTransfer(value=9), FailNext(), Fsync(), PowerCut()),
+        (
+            FillDisk(),
+            DeviceTransfer(value=9),
+            FailNext(write=False),
+            GetUserPagesFast(nowait=True),
+            Fsync(),
+            PowerCut(),
+        ),
+        (
+            DeviceTransfer(value=9),
+            Evict(),
+            Mprotect(),
+            FailNext(write=False),
+            Store(value=1),
+            Fsync(),
+            PowerCut(),
+        ),
+        (Store(value=1), DeviceTransfer(value=9), FailNext(), Freeze(), PowerCut()),
+    ],
+)
+def test_a_failure_explains_no_loss_that_it_did_not_make(
+    operations: tuple[Operation, ...],
+) -> None:
+    """The data was never dirty, or the error was told; no failure lost it."""
+    never_dirties = BY_NAME["dirty.never_dirties"].boot
+    history = run(never_dirties, Program(operations))
+
+    assert history.crash is None
+    assert not judge(history, RULES).violated & {"WB-ERROR", "WB-UPTODATE"}

@@ -103,8 +103,16 @@ def run() -> Iterator[Start]:
 
 
 @pytest.fixture(autouse=True)
-def _own_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have each test begin without a lab, and keep its folders to itself."""
+def _own_lab(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Have each test begin without a lab, and keep its folders to itself.
+
+    The tests of a module with `SHARES_LAB` share one, for the sake of time.
+    """
+    if getattr(request.module, "SHARES_LAB", False):
+        yield
+        return
     close_lab()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.interface import HoldPoint, Setup
+from pytest_gup.adapters.linux import ksm
 from pytest_gup.adapters.linux.boot import boot
 from pytest_gup.adapters.linux.filesystems import EXT4
 from pytest_gup.adapters.linux.lab import close_lab, the_lab
@@ -36,6 +37,50 @@ BUSY = """
     {then}
 """
 """A page is pinned, the disk is held, and a sync waits for it."""
+
+
+FAMILY = """
+    import time
+    from conformance.interface import HoldPoint, Setup
+    from pytest_gup.adapters.linux import boot_for
+    from pytest_gup.adapters.linux.lab import the_lab
+
+    def wait(call, word="Done"):
+        while word not in str(call.state()):
+            time.sleep(0.001)
+
+    stack = boot_for("{filesystem}")(Setup())
+    wait(stack.store(0, 0, 0, 0, 7))
+    wait(stack.get_user_pages(0, 0, 1, 1, pin=0, write=True, longterm=False))
+    wait(stack.fork(0, 1))
+    wait(stack.exit(0))
+    wait(stack.fork(1, 2))
+    wait(stack.get_user_pages(2, 0, 2, 1, pin=1, write=True, longterm=False))
+    stack.hold(HoldPoint.AFTER_CAPTURE)
+    wait(stack.fsync(0), "Blocked")
+    ended = stack.exit(1)
+    print(the_lab().folder, flush=True)
+    time.sleep(600)
+"""
+"""A parent has ended with a page pinned, its grandchild has one pinned, too."""
+
+CHANGED = """
+    import time
+    from pathlib import Path
+    from pytest_gup.adapters.linux import ksm
+    from pytest_gup.adapters.linux.lab import the_lab
+
+    the_lab().note_settings()
+    Path(ksm.FOLDER, "pages_to_scan").write_text("1234")
+    Path(ksm.FOLDER, "run").write_text("1")
+    print(the_lab().folder, flush=True)
+    time.sleep(600)
+"""
+"""In the middle of merging, settings of the machine are not what they were."""
+
+needs_merging = pytest.mark.skipif(
+    not ksm.is_there(), reason="this kernel does not merge, or somebody has it merge"
+)
 
 
 def busy(then: str, filesystem: str = "ext4", point: str = "AFTER_CAPTURE") -> str:
@@ -101,6 +146,66 @@ def test_everything_is_killed(run: Start) -> None:
     close_lab()
 
     assert one.wait_until_gone() == []
+
+
+@pytest.mark.parametrize("filesystem", ["ext4", "xfs", "btrfs"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_family_is_ended(run: Start, filesystem: str, number: signal.Signals) -> None:
+    """Children, and what is left of a parent whose pages are held, end with the run."""
+    one = run(FAMILY.format(filesystem=filesystem))
+    assert len(one.processes) >= 3 + 2 + 2
+
+    one.process.send_signal(number)
+    one.process.wait()
+
+    assert one.wait_until_gone() == []
+
+
+def test_a_family_is_killed(run: Start) -> None:
+    """With every process of a run killed, children as well, the next run cleans up."""
+    one = run(FAMILY.format(filesystem="ext4"))
+
+    for process in one.processes:
+        process.kill()
+    one.process.kill()
+    one.process.wait()
+    the_lab()
+    close_lab()
+
+    assert one.wait_until_gone() == []
+
+
+@needs_merging
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_settings_are_put_back(run: Start, number: signal.Signals) -> None:
+    """However the run ends, its keeper puts the settings of the machine back."""
+    before = ksm.settings()
+    one = run(CHANGED)
+    assert ksm.settings() != before
+
+    one.process.send_signal(number)
+    one.process.wait()
+
+    assert one.wait_until_gone() == []
+    assert ksm.settings() == before
+
+
+@needs_merging
+def test_settings_are_put_back_by_the_next_run(run: Start) -> None:
+    """With the keeper killed as well, the next run puts the settings back."""
+    before = ksm.settings()
+    one = run(CHANGED)
+
+    one.keeper.kill()
+    one.process.kill()
+    one.process.wait()
+    one.wait_until_only_its_folder_is_left()
+    assert ksm.settings() != before
+    the_lab()
+    close_lab()
+
+    assert ksm.settings() == before
+    assert one.remains() == []
 
 
 def test_server_is_killed(run: Start) -> None:

@@ -1,0 +1,236 @@
+"""How get_user_pages is drawn, and what devices do."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from conformance.engines.drawing import (
+    DEVICES_MAX,
+    PAGE,
+    PAGES,
+    PARK,
+    PINS_MAX,
+    VALUE,
+    WHICH,
+    WORD,
+    draws,
+)
+from conformance.engines.machine import StackMachine, pick
+from conformance.interface import (
+    Attach,
+    Detach,
+    DeviceAbort,
+    DeviceComplete,
+    DeviceRead,
+    DeviceTransfer,
+    DeviceWrite,
+    DirectRead,
+    DirectWrite,
+    GetUserPages,
+    GetUserPagesFast,
+    MirrorRead,
+    MirrorWrite,
+    PutPage,
+    PutUserPage,
+    PutUserPages,
+    PutUserPagesDirty,
+    PutUserPagesDirtyLock,
+    SetPageDirtyLock,
+)
+
+
+class GupMachine(StackMachine):
+    """Draws get_user_pages and what gives pages back."""
+
+    def _get(self, kind: type[GetUserPages], drawn: dict[str, Any]) -> None:
+        process, mapping = pick(self.mappings(), drawn.pop("which"))
+        park = drawn.pop("park")
+        pin = self.unused_pins(PINS_MAX)[0]
+        pages = drawn.pop("pages")
+        page = min(drawn.pop("page"), self.mapping_pages(process, mapping) - pages)
+        option = drawn.pop("option")
+        chosen = {option: option != "tracked"} if self.offers_option(option) else {}
+        self.perform(
+            kind(process, mapping, max(page, 0), pages, pin, **drawn, **chosen), park
+        )
+
+    @draws(
+        "get_user_pages",
+        lambda m: m.mappings() and m.unused_pins(PINS_MAX),
+        which=WHICH,
+        page=PAGE,
+        pages=PAGES,
+        write=st.integers(0, 3).map(bool),
+        option=st.sampled_from(
+            ("", "", "longterm", "nowait", "tracked", "tracked", "force")
+        ),
+        park=PARK,
+    )
+    def get_user_pages(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
+        self._get(GetUserPages, drawn)
+
+    @draws(
+        "get_user_pages_fast",
+        lambda m: m.mappings() and m.unused_pins(PINS_MAX),
+        which=WHICH,
+        page=PAGE,
+        pages=PAGES,
+        write=st.integers(0, 3).map(bool),
+        option=st.sampled_from(
+            ("", "", "longterm", "nowait", "tracked", "tracked", "force")
+        ),
+        park=PARK,
+    )
+    def get_user_pages_fast(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
+        self._get(GetUserPagesFast, drawn)
+
+    @draws("put_user_page", lambda m: m.clean_pins(), which=WHICH, page=WHICH)
+    def put_user_page(self, which: int, page: int) -> None:
+        pin = pick(self.clean_pins(), which)
+        self.perform(PutUserPage(pin=pin, page=pick(self.unput(pin), page)))
+
+    @draws("put_user_pages", lambda m: m.clean_pins(), which=WHICH)
+    def put_user_pages(self, which: int) -> None:
+        self.perform(PutUserPages(pin=pick(self.clean_pins(), which)))
+
+    @draws("put_user_pages_dirty", lambda m: m.quiet_pins(), which=WHICH)
+    def put_user_pages_dirty(self, which: int) -> None:
+        self.perform(PutUserPagesDirty(pin=pick(self.quiet_pins(), which)))
+
+    @draws(
+        "put_user_pages_dirty_lock",
+        lambda m: m.pins(write=True),
+        which=WHICH,
+        page=WHICH,
+        whole=st.booleans(),
+        park=PARK,
+    )
+    def put_user_pages_dirty_lock(
+        self, which: int, page: int, whole: bool, park: str | None
+    ) -> None:
+        pin = pick(self.pins(write=True), which)
+        first = pick(self.unput(pin), page)
+        one = PutUserPagesDirtyLock(pin=pin, first=first, pages=1)
+        self.perform(PutUserPagesDirtyLock(pin=pin) if whole else one, park)
+
+    @draws("put_page", lambda m: m.pins(tracked=False), which=WHICH, page=WHICH)
+    def put_page(self, which: int, page: int) -> None:
+        pin = pick(self.pins(tracked=False), which)
+        self.perform(PutPage(pin=pin, page=pick(self.unput(pin), page)))
+
+    @draws("set_page_dirty_lock", lambda m: m.pins(write=True), which=WHICH, page=WHICH)
+    def set_page_dirty_lock(self, which: int, page: int) -> None:
+        pin = pick(self.pins(write=True), which)
+        self.perform(SetPageDirtyLock(pin=pin, page=pick(self.unput(pin), page)))
+
+
+class DeviceMachine(StackMachine):
+    """Draws what devices do."""
+
+    @draws(
+        "device_write",
+        lambda m: m.pins(write=True),
+        which=WHICH,
+        page=WHICH,
+        word=WORD,
+        value=VALUE,
+    )
+    def device_write(self, which: int, page: int, word: int, value: int) -> None:
+        pin = pick(self.pins(write=True), which)
+        self.perform(DeviceWrite(pin, pick(self.unput(pin), page), word, value))
+
+    @draws("device_read", lambda m: m.pins(), which=WHICH, page=WHICH, word=WORD)
+    def device_read(self, which: int, page: int, word: int) -> None:
+        pin = pick(self.pins(), which)
+        self.perform(DeviceRead(pin, pick(self.unput(pin), page), word))
+
+    @draws(
+        "device_complete",
+        lambda m: m.pins(write=True),
+        which=WHICH,
+        value=VALUE,
+        park=PARK,
+    )
+    def device_complete(self, which: int, value: int, park: str | None) -> None:
+        pin = pick(self.pins(write=True), which)
+        self.perform(DeviceComplete(pin=pin, value=value), park)
+
+    @draws("device_abort", lambda m: m.clean_pins(), which=WHICH)
+    def device_abort(self, which: int) -> None:
+        self.perform(DeviceAbort(pin=pick(self.clean_pins(), which)))
+
+    @draws(
+        "device_transfer",
+        lambda m: m.mappings(),
+        which=WHICH,
+        page=PAGE,
+        value=VALUE,
+        park=PARK,
+    )
+    def device_transfer(
+        self, which: int, page: int, value: int, park: str | None
+    ) -> None:
+        process, mapping = pick(self.mappings(), which)
+        self.perform(DeviceTransfer(process, mapping, page, 1, value), park)
+
+    @draws(
+        "direct_read",
+        lambda m: m.mappings() and m.files(),
+        which=WHICH,
+        page=PAGE,
+        file=WHICH,
+        file_page=PAGE,
+    )
+    def direct_read(self, which: int, page: int, file: int, file_page: int) -> None:
+        process, mapping = pick(self.mappings(), which)
+        source = pick(self.files(), file)
+        self.perform(DirectRead(process, mapping, page, source, file_page))
+
+    @draws(
+        "direct_write",
+        lambda m: m.mappings() and m.files(),
+        which=WHICH,
+        page=PAGE,
+        file=WHICH,
+        file_page=PAGE,
+    )
+    def direct_write(self, which: int, page: int, file: int, file_page: int) -> None:
+        process, mapping = pick(self.mappings(), which)
+        target = pick(self.files(), file)
+        self.perform(DirectWrite(process, mapping, page, target, file_page))
+
+
+class MirrorMachine(StackMachine):
+    """Draws devices that follow the page tables."""
+
+    @draws(
+        "attach",
+        lambda m: m.mappings() and m.unused_devices(DEVICES_MAX),
+        which=WHICH,
+    )
+    def attach(self, which: int) -> None:
+        process, mapping = pick(self.mappings(), which)
+        self.perform(Attach(process, mapping, self.unused_devices(DEVICES_MAX)[0]))
+
+    @draws("detach", lambda m: m.devices(), which=WHICH)
+    def detach(self, which: int) -> None:
+        self.perform(Detach(device=pick(self.devices(), which)))
+
+    @draws(
+        "mirror_write",
+        lambda m: m.devices(),
+        which=WHICH,
+        page=PAGE,
+        word=WORD,
+        value=VALUE,
+        park=PARK,
+    )
+    def mirror_write(
+        self, which: int, page: int, word: int, value: int, park: str | None
+    ) -> None:
+        device = pick(self.devices(), which)
+        self.perform(MirrorWrite(device, page, word, value), park)
+
+    @draws("mirror_read", lambda m: m.devices(), which=WHICH, page=PAGE, word=WORD)
+    def mirror_read(self, which: int, page: int, word: int) -> None:
+        self.perform(MirrorRead(pick(self.devices(), which), page, word))

@@ -1,0 +1,116 @@
+"""Processes that begin by fork(2) and end by a signal.
+
+A process ends as processes do: when its other threads have finished what they are
+at. A thread whose pages a device still holds cannot finish, so it stays, in the
+kernel, until they are put; nothing else of the process does. A ring with a buffer
+registered is handed to the shell first, which keeps the pages pinned.
+"""
+
+import attrs
+
+from conformance.interface import Blocked, Done, Running
+from pytest_gup.adapters.linux import wire
+from pytest_gup.adapters.linux.bench import Bench, Call, CallState, Pin
+from pytest_gup.adapters.linux.calls import Process
+from pytest_gup.adapters.linux.lab import THREADS
+
+
+class Processes:
+    """fork and exit."""
+
+    bench: Bench
+
+    def fork(self, process: int, child: int) -> Call:
+        """Fork a process; the child's threads answer through sockets given to it."""
+        bench = self.bench
+        pairs = [wire.pair() for _ in range(THREADS)]
+        given = tuple(there.fileno() for _, there in pairs)
+
+        def keep(pid: object) -> None:
+            assert isinstance(pid, int), f"fork answered {pid!r}"
+            bench.lab.adopt(pid)
+            ours = [here.detach() for here, _ in pairs]
+            bench.processes[child] = Process.join(ours)
+            for (owner, number), there in list(bench.mappings.items()):
+                if owner == process:
+                    bench.mappings[child, number] = there
+
+        call = bench.begin(bench.processes[process], "fork", then=keep, give=given)
+        for _, there in pairs:
+            there.close()
+        return call
+
+    def exit(self, process: int) -> "Exiting":
+        """End a process, once its calls have answered; its pins stay."""
+        bench = self.bench
+        bench.moment += 1
+        return Exiting(bench, process, bench.processes.pop(process))
+
+
+@attrs.define(eq=False)
+class Exiting:
+    """A process on its way out."""
+
+    bench: Bench
+    number: int
+    """What the program calls it."""
+    process: Process
+    is_killed: bool = False
+    is_done: bool = False
+
+    def state(self) -> CallState:
+        """Tell whether nothing is left of it but threads whose pages are held."""
+        if self.is_done:
+            return Done()
+        if not self.is_killed:
+            if self._is_busy():
+                return Blocked("the calls of its threads")
+            self._kill()
+        pins = {pin.task.thread.number for pin in self._pins() if pin.task is not None}
+        if any(thread.number not in pins for thread in self.process.living()):
+            return Running()
+        self.is_done = True
+        self.bench.moment += 1
+        return Done()
+
+    def _pins(self) -> list[Pin]:
+        pins = self.bench.pins.values()
+        return [pin for pin in pins if pin.process == self.number]
+
+    def _is_busy(self) -> bool:
+        held = [pin.task for pin in self._pins()]
+        self.bench.tasks = [one for one in self.bench.tasks if one.answer(0) is None]
+        return any(
+            task.owner is self.process and task not in held for task in self.bench.tasks
+        )
+
+    def _kill(self) -> None:
+        self.is_killed = True
+        for pin in self._pins():
+            if pin.task is None:
+                self._hand_over(pin)
+            else:
+                pin.is_orphan = True
+        owned = [one for one in self.bench.tasks if one.owner is self.process]
+        self.bench.tasks = [one for one in self.bench.tasks if one not in owned]
+        self._forget_mappings()
+        self.process.kill()
+
+    def _forget_mappings(self) -> None:
+        """Strike out its mappings; a call that has ended late may have made some."""
+        bench = self.bench
+        if self.number not in bench.processes:
+            for key in [key for key in bench.mappings if key[0] == self.number]:
+                del bench.mappings[key]
+
+    def _hand_over(self, pin: Pin) -> None:
+        """Give the ring of a pin to the shell."""
+        assert pin.ring is not None, f"ring {pin.name} has no buffer"
+        self.bench.has_ended_rings = True
+        bench, process = self.bench, self.process.number
+        found = bench.shell.ask("ring_adopt", process, int(pin.name), *pin.ring)
+        pin.name, pin.process = str(found), SHELL
+
+
+SHELL = -1
+"""Stands for the shell where the number of a process is expected."""
