@@ -162,7 +162,8 @@ def _came_of(sentence: Sentence) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Begin a heading with a capital, unless it begins with a name."""
+    return text if "_" in text.split(maxsplit=1)[0] else text[:1].upper() + text[1:]
 
 
 if __name__ == "__main__":

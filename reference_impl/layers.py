@@ -154,9 +154,7 @@ class Layers:
             self.filesystem, self.write_back, self.counters
         )
         self.pressure = parts.make_reclaim(self.filesystem, self.rmap, self.write_back)
-        self.sharing = parts.make_sharing(
-            self.filesystem, self.files, self.write_back
-        )
+        self.sharing = parts.make_sharing(self.filesystem, self.files, self.write_back)
 
     def _make_processes(self, parts: Parts) -> None:
         """Make processes and their CPUs."""

@@ -5,23 +5,18 @@ Interface:
     is booted with other `Parts`.
 """
 
-from collections.abc import Hashable, Sequence
-
 from conformance.interface import (
     Errno,
     Feature,
     HoldPoint,
-    PageView,
     PowerCutImage,
     Setup,
-    StatFs,
-    VmStat,
 )
 from reference_impl.gup import GupFlags
-from reference_impl.layers import Layers, Parts
+from reference_impl.layers import Parts
 from reference_impl.power_cut import read_image
+from reference_impl.shown import Shown
 from reference_impl.stepping import Stepped
-from reference_impl.view import fingerprint, print_mirrors, show_page
 
 FEATURES = frozenset(Feature)
 """Every feature can be switched on, and none is always there."""
@@ -32,7 +27,7 @@ def boot(setup: Setup, parts: Parts = Parts()) -> "Stack":
     return Stack(setup, parts)
 
 
-class Stack(Layers):
+class Stack(Shown):
     """A page cache, a filesystem, a disk, devices and get_user_pages."""
 
     features_offered = FEATURES
@@ -390,52 +385,6 @@ class Stack(Layers):
         finally:
             self.files.close(inode)
 
-    # --- observations ---------------------------------------------------------
-
-    def page_view(self, file: int, page: int) -> PageView:
-        """Show the page of a file."""
-        inode = self.files.names.get(file)
-        found = None if inode is None else inode.space.pages.get(page)
-        if found is None:
-            return PageView(is_cached=False)
-        return show_page(self.memory, self.rmap, found)
-
-    def pinned_page_view(self, pin: int, page: int) -> PageView:
-        """Show the page behind a pin; nothing, if it has been put."""
-        found = self.devices.find(pin, page)
-        if found is None:
-            return PageView()
-        return show_page(self.memory, self.rmap, found)
-
-    def mapped_page_view(self, process: int, mapping: int, page: int) -> PageView:
-        """Show the page that a page of a mapping is now; nothing, if it is none."""
-        found = self.mm.processes.get(process)
-        vma = None if found is None else found.vmas.get(mapping)
-        if vma is None or not 0 <= page < vma.pages:
-            return PageView()
-        pte = vma.process.ptes.get(vma.start + page)
-        if pte is None:
-            return PageView()
-        return show_page(self.memory, self.rmap, pte.page)
-
-    def page_mkwrite_count(self, file: int) -> int:
-        """Count the calls of page_mkwrite for a file that succeeded."""
-        inode = self.files.names.get(file)
-        return 0 if inode is None else inode.mkwrites
-
-    def mtime(self, file: int) -> int:
-        """Tell the modification time of a file."""
-        inode = self.files.names.get(file)
-        return 0 if inode is None else inode.mtime
-
-    def vmstat(self) -> VmStat:
-        """Tell the counters."""
-        return self.counters.vmstat(self.memory.free_count)
-
-    def statfs(self) -> StatFs:
-        """Tell the space of the filesystem."""
-        return StatFs(self.space.free_count, self.space.reserved)
-
     # --- moving pages ---------------------------------------------------------
 
     def migrate(
@@ -451,14 +400,3 @@ class Stack(Layers):
             yield from self.thief.steal(inode, page)
         finally:
             self.files.close(inode)
-
-    # --- stepping -------------------------------------------------------------
-
-    def background(self) -> Sequence[Stepped[None]]:
-        """Return the actors that work beside the calls: the disk."""
-        return (self.disk.work(),)
-
-    def fingerprint(self) -> Hashable:
-        """Return a value that is equal for states that act alike."""
-        rest = print_mirrors(self.mirrors)
-        return fingerprint(self.filesystem, self.mm, self.devices, self.rmap), rest

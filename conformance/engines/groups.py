@@ -11,49 +11,49 @@ Interface:
 from conformance.interface import OPERATIONS
 
 DEVICE_WORK = (
-    *("get_user_pages", "get_user_pages_fast") * 4,
-    *("device_write", "device_read", "device_abort") * 2,
-    *("put_user_page", "put_user_pages", "device_write"),
-    *("device_complete", "put_page", "put_user_pages_dirty_lock") * 5,
-    *("put_user_pages_dirty", "set_page_dirty_lock") * 6,
+    *("put_user_pages_dirty", "set_page_dirty_lock", "device_write") * 4,
+    *("device_complete", "put_user_pages_dirty_lock", "put_page") * 4,
+    *("device_complete", "set_page_dirty_lock"),
+    *("device_read", "device_abort", "put_user_page") * 2,
+    *("put_user_pages", "get_user_pages", "get_user_pages_fast"),
+    *("get_user_pages",) * 2,
 )
 DRIVER_WORK = (
     *("device_transfer", "direct_read", "direct_write") * 2,
     *("store", "fsync", "sync", "writeback"),
 )
 MIRROR_WORK = (
-    *("attach", "detach", "mirror_write", "mirror_read") * 3,
-    *("store", "load", "fsync", "writeback"),
+    *("mirror_read", "mirror_write", "detach") * 2,
+    *("attach", "mirror_write"),
 )
 MEMORY_WORK = (
-    *("mmap", "munmap", "mprotect") * 2,
-    *("munmap", "mprotect", "mprotect", "mremap", "exit", "exit"),
-    *("load", "store", "fork", "writeback", "fsync"),
+    *("munmap", "mprotect") * 3,
+    *("mremap", "exit", "exit", "mmap", "mmap", "load", "store", "fork"),
 )
 PRIVATE_WORK = (
-    *("mmap", "fork", "store", "load", "get_user_pages"),
-    *("dontneed", "clear_refs", "pageout", "migrate", "merge", "merge") * 2,
+    *("merge",) * 6,
+    *("pageout", "migrate", "dontneed", "clear_refs"),
+    *("mmap", "mmap", "fork", "store", "get_user_pages"),
 )
 FILE_WORK = (
-    *("create", "create", "write", "read", "truncate", "punch_hole", "evict"),
-    *("reclaim", "umount", "umount", "clone", "dedupe", "dedupe", "steal", "split"),
-    *("unlink",) * 7,
-    *("mount",) * 4,
+    *("unlink",) * 8,
+    *("mount", "umount") * 5,
+    *("create", "write", "read", "truncate", "punch_hole") * 2,
+    *("clone", "steal", "reclaim", "evict", "split", "dedupe") * 2,
 )
 DISK_WORK = (
+    *("thaw", "free_disk", "flush_disk") * 5,
+    *("release",) * 4,
     *("hold", "fill_disk", "freeze") * 2,
-    *("release",) * 3,
-    *("thaw",) * 8,
-    *("free_disk", "flush_disk") * 4,
-    *("fail_next", "power_cut", "store", "fsync", "sync"),
+    *("fail_next", "power_cut", "fsync"),
 )
-
 EVERYTHING = tuple(OPERATIONS)
 """So that what no group has often comes up as well."""
 
 GROUPS = (
     *(DEVICE_WORK,) * 7,
-    *(DRIVER_WORK, MIRROR_WORK, PRIVATE_WORK, EVERYTHING) * 2,
-    *(MEMORY_WORK, FILE_WORK, DISK_WORK) * 3,
+    *(MIRROR_WORK, FILE_WORK, DISK_WORK) * 4,
+    *(MEMORY_WORK, PRIVATE_WORK, EVERYTHING) * 3,
+    *(DRIVER_WORK,) * 2,
 )
 """What a program is made of; devices have the most of it."""

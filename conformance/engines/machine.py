@@ -213,7 +213,7 @@ class StackMachine(RuleBasedStateMachine):
 
     @initialize(
         wanted=st.sets(st.sampled_from(Feature)),
-        left_out=st.sets(st.sampled_from(sorted(OPERATIONS)), max_size=12),
+        left_out=st.sets(st.sampled_from(sorted(OPERATIONS)), max_size=8),
         folio_pages=st.sampled_from((1, 1, 1, 2)),
         movable_pages=st.sampled_from((0, 0, 16)),
     )

@@ -36,7 +36,7 @@ from conformance.oracle.layout import PageName
 from conformance.oracle.pins import PinnedPage, PinRecord
 from conformance.rules import cleaning
 from conformance.rules.evidence import Loss, at_rest, lost_in_memory, lost_on_disk
-from conformance.rules.pinned import may_be_full
+from conformance.rules.pinned import is_held_over, may_be_full
 from conformance.rules.rule import (
     DOCUMENT,
     KERNEL,
@@ -121,10 +121,14 @@ def _pins_for_writing(case: Case) -> Iterator[tuple[PinRecord, PinnedPage, PageN
 def _pinned_for_writing(
     case: Case, file: int, before: Sample, after: Sample
 ) -> Iterator[PageName]:
-    """Yield the pages of a file that are pinned for writing from sample to sample."""
+    """Yield the pages of a file that are pinned for writing from sample to sample.
+
+    A page that somebody may have truncated meanwhile is not the file's any more.
+    """
     seen = set()
     for record, page, name in _pins_for_writing(case):
-        lasts = record.maker.ended < before.moment and page.put_asked > after.moment
+        begin, end = before.moment, after.moment
+        lasts = is_held_over(case.oracle, (record, page), begin, end)
         if lasts and name[0] == file and name not in seen:
             seen.add(name)
             if case.oracle.pins_outstanding(*name, before.moment)[0] > 0:

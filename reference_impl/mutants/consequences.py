@@ -39,5 +39,24 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "requests.refuses_after_granting": ("REF-FREE",),
     # Writeback takes a folio for not pinned, and cleans it under the device.
     "folios.slow_path_takes_references": ("MKW-DEVICE", "WB-SKIP"),
+    # Requests that are shown late look like pins of those who are attached meanwhile.
+    "counters.reads_requests_of_before": ("MMU-NOPIN",),
+    # A page of a file is lent for writing while its entry says that it is clean.
+    "gup.forces_its_way": ("MKW-DEVICE",),
+    # What is counted at one end alone has no partner at the other.
+    "zero.counts_pins": ("REF-BALANCE",),
+    "zero.counts_puts": ("REF-BALANCE",),
+    # Pins that no get_user_pages has made are in every account.
+    "notifiers.pins_what_it_mirrors": (
+        *("CNT-BAL", "CNT-MODERN", "REF-NOTINTERCHANGEABLE"),
+    ),
+    "notifiers.pins_in_secret": ("REF-NOTINTERCHANGEABLE",),
+    # A device writes to a page that nobody knows to be dirty: none of the gates is met.
+    "notifiers.leaves_dirtying_to_the_device": ("MKW-MTIME", "WB-PROTECT"),
+    "notifiers.forgets_what_it_wrote": (
+        *("MKW-DEVICE", "MKW-FREEZE", "MKW-MTIME", "WB-PROTECT"),
+    ),
+    # Reclaim waits for the write that never ends.
+    "liveness.never_ends_a_failed_write": ("LIVE-RECLAIM",),
 }
 """By name of the mutant: ids of rules."""

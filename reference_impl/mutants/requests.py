@@ -218,7 +218,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "requests.slow_path_has_no_guard",
-        ("REF-OVERFLOW", "LT-RO", "ANON-UNSHARE"),
+        ("REF-OVERFLOW",),
         partial(boot, parts=Parts(make_gup_slow=_SlowPathHasNoGuard)),
         "get_user_pages takes its reference without asking whether it fits",
         "Z6: 04198de24771, the guard missed some of the paths",
@@ -239,7 +239,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "requests.guards_the_first_page",
-        ("REF-OVERFLOW", "LT-RO", "ANON-UNSHARE"),
+        ("REF-OVERFLOW",),
         partial(boot, parts=Parts(make_gup_slow=_GuardsTheFirstPage)),
         "only the first page of a request is guarded against overflow",
     ),

@@ -18,7 +18,7 @@ from conformance.interface import OPERATIONS
 from conformance.oracle.history import History
 from reference_impl import boot
 
-EXECUTED_MIN = 0.01
+EXECUTED_MIN = 0.006
 """Of all operations that are executed."""
 SEEDS = range(25)
 """Many short runs: Hypothesis makes programs of one run out of each other, so that a

@@ -33,6 +33,8 @@ from conformance.interface import (
     Setup,
     Store,
     Sync,
+    Truncate,
+    Write,
     Writeback,
 )
 from conformance.program import Preempt, Program
@@ -385,3 +387,13 @@ def test_a_failure_explains_no_loss_that_it_did_not_make(
 
     assert history.crash is None
     assert not judge(history, RULES).violated & {"WB-ERROR", "WB-UPTODATE"}
+
+
+def test_reclaim_is_not_blamed_for_what_a_truncate_takes() -> None:
+    """It was half way when the file was truncated; the page is an orphan then."""
+    program = Program(
+        (Write(value=1), GetUserPages(page=3), Reclaim(), Truncate(words=5)),
+        schedule=(Preempt(call=2, at="writeback.dirty_cleared", until=3),),
+    )
+
+    assert not judge(run(stack.boot, program), RULES).violated

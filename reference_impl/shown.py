@@ -1,0 +1,74 @@
+"""What a stack shows of itself between calls, and who works beside them.
+
+Interface:
+  * `Shown` is every layer with the observations of the contract; the operations are
+    added in `stack.py`.
+"""
+
+from collections.abc import Hashable, Sequence
+
+from conformance.interface import PageView, StatFs, VmStat
+from reference_impl.layers import Layers
+from reference_impl.stepping import Stepped
+from reference_impl.view import fingerprint, print_mirrors, show_page
+
+
+class Shown(Layers):
+    """Every layer of one stack, and what it shows."""
+
+    # --- observations ---------------------------------------------------------
+
+    def page_view(self, file: int, page: int) -> PageView:
+        """Show the page of a file."""
+        inode = self.files.names.get(file)
+        found = None if inode is None else inode.space.pages.get(page)
+        if found is None:
+            return PageView(is_cached=False)
+        return show_page(self.memory, self.rmap, found)
+
+    def pinned_page_view(self, pin: int, page: int) -> PageView:
+        """Show the page behind a pin; nothing, if it has been put."""
+        found = self.devices.find(pin, page)
+        if found is None:
+            return PageView()
+        return show_page(self.memory, self.rmap, found)
+
+    def mapped_page_view(self, process: int, mapping: int, page: int) -> PageView:
+        """Show the page that a page of a mapping is now; nothing, if it is none."""
+        found = self.mm.processes.get(process)
+        vma = None if found is None else found.vmas.get(mapping)
+        if vma is None or not 0 <= page < vma.pages:
+            return PageView()
+        pte = vma.process.ptes.get(vma.start + page)
+        if pte is None:
+            return PageView()
+        return show_page(self.memory, self.rmap, pte.page)
+
+    def page_mkwrite_count(self, file: int) -> int:
+        """Count the calls of page_mkwrite for a file that succeeded."""
+        inode = self.files.names.get(file)
+        return 0 if inode is None else inode.mkwrites
+
+    def mtime(self, file: int) -> int:
+        """Tell the modification time of a file."""
+        inode = self.files.names.get(file)
+        return 0 if inode is None else inode.mtime
+
+    def vmstat(self) -> VmStat:
+        """Tell the counters."""
+        return self.counters.vmstat(self.memory.free_count)
+
+    def statfs(self) -> StatFs:
+        """Tell the space of the filesystem."""
+        return StatFs(self.space.free_count, self.space.reserved)
+
+    # --- stepping -------------------------------------------------------------
+
+    def background(self) -> Sequence[Stepped[None]]:
+        """Return the actors that work beside the calls: the disk."""
+        return (self.disk.work(),)
+
+    def fingerprint(self) -> Hashable:
+        """Return a value that is equal for states that act alike."""
+        rest = print_mirrors(self.mirrors)
+        return fingerprint(self.filesystem, self.mm, self.devices, self.rmap), rest
