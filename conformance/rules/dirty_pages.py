@@ -85,7 +85,13 @@ def unlike(case: Case, call: Call) -> tuple[Sample, Sample] | None:
     after = case.history.sample_after(call.ended)
     if before is None or after is None or not call.succeeded:
         return None
-    return (before, after) if at_rest(before) and at_rest(after) else None
+    is_alone = not any(
+        other.was_asked and other.asked < call.ended and call.asked < other.ended
+        for other in case.history.calls
+        if other is not call
+    )
+    rests = at_rest(before) and at_rest(after)
+    return (before, after) if is_alone and rests else None
 
 
 # --- orphans ----------------------------------------------------------------------
@@ -191,7 +197,9 @@ def dirty_pages_keep_buffers(case: Case) -> Iterator[Finding]:
         yield case.found(call, f"{text} (should have what writeback needs)")
     for loss in stale(case):
         pin = pin_of(case.oracle, loss)
-        if pin is not None and any(_reclaims(case, pin)):
+        if pin is not None and any(
+            not _kept_buffers(case, pin, call) for call in _reclaims(case, pin)
+        ):
             yield case.found(loss.call, f"{loss.sentence}: reclaim found it pinned")
 
 
@@ -209,6 +217,13 @@ def _reclaims(case: Case, pinned: Pinned) -> Iterator[Call]:
             and is_attached(case.oracle, pinned, call.asked, call.ended)
         ):
             yield call
+
+
+def _kept_buffers(case: Case, pinned: Pinned, reclaim: Call) -> bool:
+    """Tell whether a page was shown with its buffers after a reclaim."""
+    sample, name = case.history.sample_after(reclaim.ended), pinned[1].file_page
+    view = None if sample is None or name is None else sample.pages.get(name)
+    return view is not None and view.has_buffers is True
 
 
 def _bare_pages(case: Case) -> Iterator[tuple[PageName, Sample]]:

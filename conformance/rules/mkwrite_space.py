@@ -142,9 +142,10 @@ def _touched(
 
 def _shows_refused(case: Case, call: Call, name: PageName) -> Iterator[Finding]:
     """Yield losses that show a value whose store was refused."""
-    value = getattr(call.operation, "value", None)
+    if not isinstance(call.operation, Store):
+        return
     for loss in lost_in_memory(case):
-        is_it = (loss.file, loss.page) == name and loss.seen == value
+        is_it = (loss.file, loss.page) == name and loss.seen == call.operation.value
         if is_it and loss.call.asked > call.ended:
             yield case.found(loss.call, loss.sentence)
 

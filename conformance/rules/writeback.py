@@ -336,13 +336,13 @@ def _could_not_read(case: Case, call: Call) -> bool:
     """Tell whether it may only be for a failed read that an access was refused."""
     match call.error:
         case Signal(name=SignalName.SIGBUS):
-            is_read = True
+            may_be = True
         case KernelError(errno=Errno.EIO | Errno.EFAULT):
-            is_read = True
+            may_be = not getattr(call.operation, "longterm", False)
         case _:
-            is_read = False
+            may_be = False
     has_space = not may_be_full(case.history, call.asked)
-    return is_read and (has_space or isinstance(call.operation, Load | Read))
+    return may_be and (has_space or isinstance(call.operation, Load | Read))
 
 
 def _may_be_written(case: Case, failed: Call, loss: Loss) -> bool:

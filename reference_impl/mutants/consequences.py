@@ -19,12 +19,18 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "cleaning.forgets_after_truncate": ("STB-CAPTURE-ONCE",),
     # A request for plain references changes the number of pins.
     "counters.references_count": ("REF-PARTIAL",),
+    # The page that it cleans at the put can still be written through the page tables.
+    "dirty.cleans_at_the_put": ("WB-PROTECT",),
     # A page that nobody wrote to is written back, and takes a block of a hole.
     "dirty.dirties_what_it_reads": ("MKW-UNRESERVE",),
     # Drivers write to pages that they never announced: in a frozen filesystem, too.
     "dirty.never_dirties": ("MKW-FREEZE",),
     # A sync of all files waits like the fsync of one.
     "liveness.waits_for_a_good_write": ("LIVE-SYNC",),
+    # Reading a page under writeback waits, and dirties, like writing to it.
+    "mkwrite.faults_for_writing": ("GWB-READ-OK", "DRT-READPIN"),
+    # A page that is pinned twice and put once counts as not pinned: it is cleaned.
+    "mkwrite.knows_pinned_or_not": ("WB-SKIP",),
     # What is mapped writable at once is not stopped by a freeze, or for want of space.
     "mkwrite.loads_map_writable": ("MKW-FREEZE", "MKW-FAIL"),
     # Devices fault, too; and the fsync that fails for such a page fails for all pages.
@@ -33,10 +39,16 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "mkwrite.maps_devices_despite_refusal": ("MKW-DEVICE",),
     # The fourth fault may be a device's.
     "mkwrite.misses_every_fourth": ("MKW-DEVICE",),
+    # Pages beyond the end of the file stay mapped, and are granted.
+    "mkwrite.never_revalidates": ("REF-PARTIAL",),
+    # What the fast path hands out for writing, mapped for reading, is being written.
+    "mkwrite.reads_on_for_the_second_page": ("GWB-NEVER",),
     # A page pinned for reading is not kept from its writer by a freeze.
     "mkwrite.transfers_into_read_pins": ("MKW-FREEZE",),
-    # The pages that were granted before the refusal are never free again.
-    "requests.refuses_after_granting": ("REF-FREE",),
+    # A back-off is put as a plain reference, too, and not counted as returned.
+    "references.puts_a_pin_with_put_page": ("CNT-BACKOFF",),
+    # What it has granted is never free again; and it refuses pages under writeback.
+    "requests.refuses_after_granting": ("REF-FREE", "GWB-READ-OK"),
     # Writeback takes a folio for not pinned, and cleans it under the device.
     "folios.slow_path_takes_references": ("MKW-DEVICE", "WB-SKIP"),
     # Requests that are shown late look like pins of those who are attached meanwhile.

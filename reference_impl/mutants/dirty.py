@@ -222,7 +222,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "BNC-FSYNC",
             "BNC-RESERVE",
             "DRT-AFTER",
-            "DRT-BUFFERS",
             "DRT-FSYNC",
             "DRT-FLUSH",
             "DIO-BUF-WRITE",

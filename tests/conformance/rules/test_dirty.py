@@ -12,25 +12,31 @@ from conformance.interface import (
     DirectWrite,
     Evict,
     Feature,
+    Freeze,
     Fsync,
     Geometry,
     GetUserPages,
     Load,
+    Mount,
     PageView,
     PutUserPages,
+    Read,
     Reclaim,
     Setup,
     Store,
     Truncate,
+    Umount,
     Unlink,
     VmStat,
     Writeback,
 )
+from conformance.program import Program
 from conformance.rules.dirty import RULES
 from conformance.scenarios.dirty import SCENARIOS
 from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Promise
 from reference_impl import boot
+from reference_impl.mutants.catalogue import BY_NAME
 from reference_impl.mutants.dirty import MUTANTS
 from reference_impl.mutants.mutant import Mutant
 from tests import second_stack
@@ -268,3 +274,32 @@ def test_a_direct_write_that_dirties_its_buffer() -> None:
             "as before)"
         )
     ]
+
+
+def test_a_direct_write_that_waits_beside_a_write_pin() -> None:
+    """Who dirtied the page cannot be told; here it was get_user_pages."""
+    program = Program(
+        (Create(file=1), Freeze(), DirectWrite(file_page=1), GetUserPages())
+    )
+
+    assert not judge(run(boot, program), RULES).violated
+
+
+def test_buffers_that_reclaim_has_left_explain_no_loss() -> None:
+    """The data is lost because umount passes over pages that are pinned."""
+    program = Program(
+        (
+            GetUserPages(),
+            Reclaim(),
+            DeviceComplete(value=9),
+            GetUserPages(write=False),
+            Umount(),
+            Mount(),
+            Read(),
+        )
+    )
+    history = run(BY_NAME["bounce.skips_pinned_pages"].boot, program)
+
+    found = judge(history, RULES).violated
+    assert found
+    assert "DRT-BUFFERS" not in found

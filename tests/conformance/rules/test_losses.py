@@ -15,6 +15,7 @@ from conformance.interface import (
     Evict,
     Feature,
     FileImage,
+    FillDisk,
     Fsync,
     GetUserPages,
     KernelError,
@@ -358,6 +359,18 @@ def test_a_cpu_is_blamed_only_if_it_wrote_meanwhile(
     judged = lose().judged(RULES).violated
 
     assert judged & {"STB-CPU", "STB-PINNED", "DRT-FLUSH"} == {owner}
+
+
+def test_a_wrong_size_is_not_what_a_refused_access_left() -> None:
+    """get_user_pages has no value that could be seen afterwards."""
+    story = Story()
+    story.do(FillDisk())
+    story.look()
+    story.do(GetUserPages(), None, KernelError(Errno.EFAULT))
+    story.look()
+    story.do(Read(), (0,))
+
+    assert "MKW-FAIL" not in story.judged(RULES).violated
 
 
 def test_owners_are_rules() -> None:

@@ -376,6 +376,13 @@ def test_a_page_that_was_not_read_in_claims_to_be_dirty() -> None:
             PowerCut(),
         ),
         (Store(value=1), DeviceTransfer(value=9), FailNext(), Freeze(), PowerCut()),
+        (
+            DeviceTransfer(value=9),
+            FailNext(write=False),
+            GetUserPages(longterm=True),
+            Fsync(),
+            PowerCut(),
+        ),
     ],
 )
 def test_a_failure_explains_no_loss_that_it_did_not_make(
