@@ -42,7 +42,9 @@ def attach(path: str, *, direct: bool, stable_writes: bool | None = None) -> str
         os.close(file)
     try:
         if stable_writes is not None:
-            _queue(device, "stable_writes").write_text(str(int(stable_writes)))
+            setting = _queue(device, "stable_writes")
+            _found[device] = setting.read_text()
+            setting.write_text(str(int(stable_writes)))
     except OSError:
         os.close(descriptor)
         raise
@@ -53,6 +55,7 @@ def attach(path: str, *, direct: bool, stable_writes: bool | None = None) -> str
 def detach(device: str) -> None:
     """Detach a loop device that `attach` returned."""
     descriptor = _kept.pop(device)
+    _put_back(device)
     try:
         fcntl.ioctl(descriptor, LOOP_CLR_FD)
     except OSError as error:
@@ -64,7 +67,15 @@ def detach(device: str) -> None:
 
 def release(device: str) -> None:
     """Stop keeping a device attached: it detaches itself after its last user."""
+    _put_back(device)
     os.close(_kept.pop(device))
+
+
+def _put_back(device: str) -> None:
+    """Leave the queue as it was found: a setting outlives the attachment."""
+    found = _found.pop(device, None)
+    if found is not None:
+        _queue(device, "stable_writes").write_text(found)
 
 
 def backing(device: str) -> str | None:
@@ -77,6 +88,8 @@ def backing(device: str) -> str | None:
 
 _kept: dict[str, int] = {}
 """An open descriptor for each attached device; without one, it detaches itself."""
+_found: dict[str, str] = {}
+"""What `stable_writes` was before we set it, by device."""
 
 
 def _configure(file: int, *, direct: bool) -> tuple[str, int]:
