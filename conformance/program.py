@@ -12,7 +12,7 @@ Interface:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -109,13 +109,13 @@ def from_json(record: Mapping[str, Any]) -> Program:
         return Program(
             operations=[_operation(entry) for entry in record["operations"]],
             setup=Setup(
-                geometry=Geometry(**record["geometry"]),
+                geometry=_checked(Geometry(**record["geometry"])),
                 features=frozenset(Feature(name) for name in record["features"]),
             ),
-            schedule=[Preempt(**entry) for entry in record["schedule"]],
-            misuse=record["misuse"],
+            schedule=[_checked(Preempt(**entry)) for entry in record["schedule"]],
+            misuse=bool(record["misuse"]),
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a stored program: {error}") from error
 
 
@@ -123,7 +123,21 @@ def _operation(entry: Mapping[str, Any]) -> Operation:
     fields = {name: value for name, value in entry.items() if name != "op"}
     if "at" in fields:
         fields["at"] = HoldPoint(fields["at"])
-    return OPERATIONS[entry["op"]](**fields)
+    return _checked(OPERATIONS[entry["op"]](**fields))
+
+
+_Value = TypeVar("_Value", bound=attrs.AttrsInstance)
+
+
+def _checked(value: _Value) -> _Value:
+    """Return a value whose fields are of their types: a file may hold anything."""
+    for field in attrs.fields(type(value)):
+        given = getattr(value, field.name)
+        assert field.type is not None
+        is_number = field.type is not bool and isinstance(given, bool)
+        if is_number or not isinstance(given, field.type):
+            raise TypeError(f"{type(value).__name__}.{field.name} is {given!r}")
+    return value
 
 
 def _changed_fields(value: attrs.AttrsInstance) -> dict[str, Any]:

@@ -55,6 +55,17 @@ def cases_of(
     ]
 
 
+def cases_of_replay(
+    implementations: Iterable[Implementation], rules: Sequence[Rule]
+) -> list[Case]:
+    """Return the cases where one counterexample is run again: one for each stack."""
+    return [
+        Case(implementation, "replay", rule)
+        for implementation in implementations
+        for rule in rules
+    ]
+
+
 class RulesModule(pytest.Module):
     """The file of our nodes."""
 

@@ -7,12 +7,12 @@ from conformance.program import as_python
 from conformance.rules.rule import Rule
 
 
-def violated(rule: Rule, violation: Violation) -> str:
-    """Return the text of a violation."""
-    return "\n".join(_violated(rule, violation))
+def violated(rule: Rule, violation: Violation, id: str, command: str) -> str:
+    """Return the text of a violation, and what to type to see it again."""
+    return "\n".join(_violated(rule, violation, id, command))
 
 
-def _violated(rule: Rule, violation: Violation) -> Iterator[str]:
+def _violated(rule: Rule, violation: Violation, id: str, command: str) -> Iterator[str]:
     count = len(violation.program.operations)
     yield f"{rule.id}: {violation.sentence}"
     yield ""
@@ -20,7 +20,8 @@ def _violated(rule: Rule, violation: Violation) -> Iterator[str]:
     yield f"  clause    {rule.clause.source}, {rule.clause.place}: {rule.clause.norm}"
     if violation.scenario:
         yield f"  scenario  {violation.scenario}"
-    yield f"  program   {violation.id}, {count} operation{'s' * (count != 1)}"
+    yield f"  program   {id}, {count} operation{'s' * (count != 1)}"
+    yield f"  again     {command}"
     yield ""
     yield "from conformance.interface import *"
     yield "from conformance.program import Preempt, Program"

@@ -31,6 +31,11 @@ RECORD = pytest.StashKey[Record]()
 class Judging(Protocol):
     """What a node needs of the session."""
 
+    @property
+    def named_corpus(self) -> str | None:
+        """Return what was said of where counterexamples are kept."""
+        ...
+
     def result(self, case: Case, boot: Boot) -> EngineResult:
         """Return what an engine found out."""
         ...
@@ -83,6 +88,7 @@ class Node:
             self.case.rule,
             self.promise,
             result,
+            self.judging.named_corpus,
         )
         node.stash[RECORD] = record
         node.user_properties += report.properties(record)
@@ -105,9 +111,11 @@ class Node:
     def _end_violated(self, result: RuleResult) -> None:
         assert result.violation is not None
         level = self.case.rule.level(self.promise)
-        text = failure.violated(self.case.rule, result.violation)
+        known = self.request.node.stash[RECORD]["violation"]
+        short, again = known["id"], known["replay"]
+        text = failure.violated(self.case.rule, result.violation, short, again)
         if level is not Level.MUST:
             self.request.node.add_report_section("call", "gup", text)
-            said = f"{result.violation.id}: {result.violation.sentence}"
+            said = f"{short}: {result.violation.sentence}"
             pytest.xfail(f"violated, but only a {level.value}: {said}")
         pytest.fail(text, pytrace=False)

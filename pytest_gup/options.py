@@ -19,7 +19,17 @@ _HELP = {
     "profile": "how long to search: quick (default), ci or nightly",
     "time": "search for SECONDS instead of a number of programs",
     "seed": "seed of the random search; printed by every run",
+    "corpus": "keep counterexamples in DIR, which may be shared (default: .gup)",
+    "replay": "run one counterexample again, and nothing else",
     "report": "write the verdicts to FILE, one JSON record on a line",
+}
+_METAVARS = {
+    "rules": "GLOB",
+    "time": "SECONDS",
+    "seed": "N",
+    "corpus": "DIR",
+    "replay": "ID|FILE",
+    "report": "FILE",
 }
 
 
@@ -35,19 +45,23 @@ def add_options(parser: pytest.Parser) -> None:
         help="check an implementation: module[:factory], mutant:NAME, linux:FS, "
         "a registered name, or fixture; repeatable",
     )
-    metavars = {"rules": "GLOB", "time": "SECONDS", "seed": "N", "report": "FILE"}
     choices = {"promise": PROMISES, "profile": PROFILES}
     for name, text in _HELP.items():
         listed = choices.get(name)
         group.addoption(
             f"--gup-{name}",
             default=None,
-            metavar=metavars.get(name, "|".join(listed or ())),
+            metavar=_METAVARS.get(name, "|".join(listed or ())),
             dest=f"gup_{name}",
             help=text,
         )
         parser.addini(f"gup_{name}", f"see --gup-{name}", default=None)
     parser.addini("gup_impl", "see --gup-impl", type="args", default=None)
+
+
+def is_on(config: pytest.Config) -> bool:
+    """Tell whether there is an implementation to check."""
+    return bool(specs(config) or text(config, "replay"))
 
 
 def specs(config: pytest.Config) -> list[str]:

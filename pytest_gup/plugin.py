@@ -1,7 +1,8 @@
 """What pytest loads: the options, and the switch.
 
-Without `--gup-impl` nothing happens here: neither the suite nor Hypothesis nor attrs
-is imported. With it, `session.py` is loaded and does the rest.
+Without `--gup-impl` or `--gup-replay` nothing happens here: neither the suite nor
+Hypothesis nor attrs is imported. With one of them, `session.py` is loaded and does the
+rest.
 """
 
 import pytest
@@ -21,7 +22,7 @@ def pytest_addoption(
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Switch the plugin on if an implementation is to be checked."""
-    if not options.specs(config) or config.option.help:
+    if not options.is_on(config) or config.option.help:
         return
     from pytest_gup import selection  # noqa: PLC0415 - it imports attrs
 

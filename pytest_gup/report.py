@@ -18,6 +18,7 @@ import pytest
 from conformance.engines.tally import RuleResult, violation_record
 from conformance.rules.rule import Rule
 from conformance.verdicts import Promise, Verdict
+from pytest_gup import counterexample
 
 Record = dict[str, Any]
 
@@ -45,7 +46,7 @@ def run_record(
     """Return the manifest of a run."""
     return {
         "record": "run",
-        "suite": _version(),
+        "suite": suite_version(),
         "implementations": list(implementations),
         **settings,
         "python": platform.python_version(),
@@ -54,7 +55,8 @@ def run_record(
     }
 
 
-def _version() -> str:
+def suite_version() -> str:
+    """Return the version of the suite that is installed."""
     try:
         return version("pytest-gup")
     except PackageNotFoundError:  # run from a source tree that was never installed
@@ -62,9 +64,23 @@ def _version() -> str:
 
 
 def rule_record(
-    implementation: str, engine: str, rule: Rule, promise: Promise, result: RuleResult
+    implementation: str,
+    engine: str,
+    rule: Rule,
+    promise: Promise,
+    result: RuleResult,
+    corpus: str | None = None,
 ) -> Record:
-    """Return the verdict of one engine on one rule."""
+    """Return the verdict of one engine on one rule.
+
+    Args:
+        implementation: Its SPEC.
+        engine: Its name.
+        rule: What was judged.
+        promise: By which promise.
+        result: What was found.
+        corpus: Where counterexamples are kept, if that was said.
+    """
     record: Record = {
         "record": "rule",
         "implementation": implementation,
@@ -80,7 +96,13 @@ def rule_record(
     if result.reason is not None:
         record["reason"] = result.reason
     if result.violation is not None:
-        record["violation"] = violation_record(result.violation)
+        program = result.violation.program
+        short = counterexample.id_of(implementation, rule.id, program)
+        record["violation"] = {
+            "id": short,
+            "replay": counterexample.command(implementation, short, corpus),
+            **violation_record(result.violation),
+        }
     if result.crash is not None:
         record["crash"] = result.crash.message
     return record

@@ -16,6 +16,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from pytest_gup import options
 from pytest_gup.suite import TEST_FILE
 
 NODE_ID = "conformance/test_rules.py"
@@ -36,6 +37,8 @@ class Selection:
 
 def is_wanted(config: pytest.Config) -> bool:
     """Tell whether something else is asked for than single tests of the user's."""
+    if options.text(config, "replay"):
+        return True
     return not config.args or any(
         len(parts) == 1 or _may_be_ours(parts[0], config)
         for parts in map(_parts, config.args)
@@ -66,7 +69,8 @@ def take(config: pytest.Config, known: Collection[str]) -> Selection:
     if ours:
         return Selection(_names([split[arg] for arg in ours], known))
     are_single_tests = theirs and all(len(split[arg]) > 1 for arg in theirs)
-    return Selection(frozenset() if are_single_tests else None)
+    is_theirs = are_single_tests and not options.text(config, "replay")
+    return Selection(frozenset() if is_theirs else None)
 
 
 def _parts(arg: str) -> list[str]:

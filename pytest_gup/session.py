@@ -17,21 +17,34 @@ from conformance.engines.session import (
     EngineResult,
     ImplementationError,
     look_at,
+    run_replay,
     run_scenarios,
     run_search,
     without_stack,
 )
 from conformance.interface import Boot
-from pytest_gup import options, report, selection, suite
-from pytest_gup.collection import Case, RulesModule, cases_of, collect
+from pytest_gup import options, replay, report as gup_report, selection, suite
+from pytest_gup.collection import (
+    Case,
+    RulesModule,
+    cases_of,
+    cases_of_replay,
+    collect,
+)
 from pytest_gup.connect import Implementation, connect
+from pytest_gup.counterexample import from_record
 from pytest_gup.node import RECORD, Node
 from pytest_gup.progress import Progress
+from pytest_gup.report import Record
 from pytest_gup.selection import Selection
 from pytest_gup.settings import Settings
 from pytest_gup.summary import Summary, engine_record
 
-ENGINES = {"scenarios": run_scenarios, "stateful": run_search}
+ENGINES = {
+    "scenarios": run_scenarios,
+    "stateful": run_search,
+    "replay": run_replay,
+}
 
 
 @attrs.define(eq=False)
@@ -63,8 +76,13 @@ class GupSession:
             pytest.UsageError: one of them cannot.
         """
         settings = Settings.from_config(config)
-        found = [connect(spec, config) for spec in options.specs(config)]
-        cases = cases_of(found, settings.rules)
+        again = settings.replay
+        specs = options.specs(config)
+        if again is not None:
+            # What the ini file names is for runs like any other.
+            specs = config.getoption("gup_impl") or [again.implementation]
+        found = [connect(spec, config) for spec in specs]
+        cases = (cases_of_replay if again else cases_of)(found, settings.rules)
         selected = selection.take(config, {case.name for case in cases})
         names = [implementation.id for implementation in found]
         summary = Summary(settings.as_text(), names, [r.id for r in settings.rules])
@@ -78,13 +96,18 @@ class GupSession:
         """Whether this process is a worker of xdist."""
         return hasattr(self.config, "workerinput")
 
+    @property
+    def named_corpus(self) -> str | None:
+        """What was said on the command line of where counterexamples are kept."""
+        return replay.named_corpus(self.config)
+
     def _begin(self) -> None:
         for implementation in self.implementations:
             self._see_that_it_boots(implementation)
         if self.settings.report is not None:
             names = [implementation.id for implementation in self.implementations]
-            run = report.run_record(names, self.settings.as_record())
-            report.start(self.settings.report, run)
+            run = gup_report.run_record(names, self.settings.as_record())
+            gup_report.start(self.settings.report, run)
 
     def _see_that_it_boots(self, implementation: Implementation) -> None:
         if implementation.boot is None:
@@ -133,8 +156,12 @@ class GupSession:
         suite.give_way(path)
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Leave our file alone where a folder is collected that holds it."""
-        return True if collection_path == suite.TEST_FILE else None
+        """Leave our file alone where a folder is collected that holds it.
+
+        Where a counterexample is run again, leave the user's tests alone, too.
+        """
+        is_left = self.settings.replay or collection_path == suite.TEST_FILE
+        return True if is_left else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> None:
@@ -147,6 +174,9 @@ class GupSession:
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> None:
         """Add our nodes to the user's own."""
+        if self.settings.replay is not None and items:
+            self.config.hook.pytest_deselected(items=items[:])
+            items.clear()
         cases = [case for case in self.cases if case.name in self.selection]
         items += collect(session, cases, self._directories)
 
@@ -192,8 +222,12 @@ class GupSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather the records of all nodes, in whichever worker they ran."""
         record = getattr(report, "gup_record", None)
-        if record is not None:
-            self.summary.add(record)
+        if record is None:
+            return
+        self.summary.add(record)
+        if "violation" in record and not self.is_worker:
+            version, promise = gup_report.suite_version(), self.settings.promise
+            self.settings.corpus.keep(from_record(record, promise, version))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Send what a worker knows to the controller; write the report."""
@@ -205,20 +239,32 @@ class GupSession:
             output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]
             output["gup"] = {"engines": engines, "expected": self.summary.expected}
             return
-        self.summary.engines.update(engines)
+        self._take_engines(engines)
+        self._settle()
         if self.summary.has_errored():
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self.settings.report is not None and not self.config.option.collectonly:
             is_over = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
             records = self.summary.records_to_report(is_over=is_over)
-            report.finish(self.settings.report, records)
+            gup_report.finish(self.settings.report, records)
+
+    def _take_engines(self, engines: dict[str, Record]) -> None:
+        self.summary.engines.update(engines)
+        for engine in engines.values():
+            self.settings.corpus.note(engine["known"])
+
+    def _settle(self) -> None:
+        if self.settings.replay is None:
+            self.settings.corpus.settle()
+        else:
+            self.settings.corpus.settle_replay(self.settings.replay)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's
         """Take what a worker of xdist knows."""
         output = getattr(node, "workeroutput", {}).get("gup")
         if output:
-            self.summary.engines.update(output["engines"])
+            self._take_engines(output["engines"])
             self.summary.expected = max(self.summary.expected, output["expected"])
 
     def pytest_terminal_summary(
@@ -228,3 +274,5 @@ class GupSession:
         self.summary.print(terminalreporter)
         if self.settings.report is not None and self.summary.records:
             terminalreporter.line(f"report: {self.settings.report}")
+        for remark in self.settings.corpus.remarks:
+            terminalreporter.line(remark)

@@ -32,6 +32,7 @@ def engine_record(result: EngineResult) -> Record:
         "table": result.table.lines(),
         "counters": list(result.counters),
         "offers": [],
+        "known": {name: verdict.value for name, verdict in result.known.items()},
     }
     if result.capabilities is not None:
         record["offers"] = list(_offers(result))
@@ -160,6 +161,7 @@ class Summary:
                 f"  {violation['id']}  {record['rule']} ({record['level']}): "
                 f"{violation['sentence']}"
             )
+            terminal.line(f"            {violation['replay']}")
             if terminal.config.get_verbosity() > 0 and record["level"] != "MUST":
                 _print_block(terminal, "", _details(record))
 
@@ -205,7 +207,8 @@ def _details(record: Record) -> list[str]:
         tuple(known["timeline"]),
         known["scenario"],
     )
-    return failure.violated(BY_ID[record["rule"]], violation).splitlines()
+    rule = BY_ID[record["rule"]]
+    return failure.violated(rule, violation, known["id"], known["replay"]).splitlines()
 
 
 def _damage_first(record: Record) -> bool:

@@ -6,6 +6,7 @@ import attrs
 
 from conformance.engines.shrink import RUNS_MAX
 from conformance.engines.stateful import Budget
+from conformance.program import Program
 from conformance.rules.catalogue import RULES
 from conformance.rules.rule import Rule
 from conformance.scenarios.catalogue import SCENARIOS
@@ -17,12 +18,27 @@ STALL_SECONDS = 20.0
 
 
 @attrs.frozen
+class Known:
+    """A program with which a rule was violated earlier."""
+
+    id: str
+    rule: str
+    program: Program
+
+    def scenario(self) -> Scenario:
+        """Return it as something to be run."""
+        return Scenario(f"stored {self.id}", (self.rule,), self.program)
+
+
+@attrs.frozen
 class Plan:
     """What is judged, and how long."""
 
     rules: Sequence[Rule] = RULES
     promise: Promise = Promise.DOCUMENT
     scenarios: Sequence[Scenario] = SCENARIOS
+    known: Sequence[Known] = ()
+    """Run before the scenarios."""
     budget: Budget = attrs.field(factory=Budget)
     seconds: float | None = None
     """Search for this long instead of a number of programs."""
@@ -35,3 +51,7 @@ class Plan:
     """Run the implementation in a process of its own."""
     on_progress: Callable[[str], None] = attrs.field(default=lambda _: None, eq=False)
     """Called with a few words, now and then."""
+
+    def programs(self) -> list[Scenario]:
+        """Return what is not drawn: what was violated earlier, then the scenarios."""
+        return [*(known.scenario() for known in self.known), *self.scenarios]

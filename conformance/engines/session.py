@@ -3,6 +3,7 @@
 Interface:
   * `run_scenarios(boot, plan)` and `run_search(boot, plan)` return an
     `EngineResult`: a verdict for each rule, whatever the implementation does.
+  * `run_replay(boot, plan)` runs the known programs of a plan and nothing else.
   * `Plan` says which rules, by which promise, with which budget.
   * The implementation runs in a child process (see `isolation.py`), unless the plan
     says otherwise, which is for debuggers.
@@ -29,7 +30,7 @@ from conformance.engines.isolation import (
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.plan import STALL_SECONDS, Plan
 from conformance.engines.scenario_run import scenarios_for
-from conformance.engines.tally import RuleResult, Tally, Violation
+from conformance.engines.tally import RuleResult, Tally, Violation, verdict_on
 from conformance.interface import Boot
 from conformance.oracle.history import Crash
 from conformance.scenarios.scenario import Scenario
@@ -41,6 +42,7 @@ __all__ = [
     "ImplementationError",
     "Plan",
     "look_at",
+    "run_replay",
     "run_scenarios",
     "run_search",
     "without_stack",
@@ -64,6 +66,8 @@ class EngineResult:
     seconds: float
     counters: tuple[str, ...] = ()
     """The counters over all programs, interpreted as the document does."""
+    known: dict[str, Verdict] = attrs.field(factory=dict[str, Verdict])
+    """By id of a known program that was run: what it alone says about its rule."""
 
 
 class ImplementationError(Exception):
@@ -85,6 +89,7 @@ class _Gathering:
     programs: int = 0
     current: str | None = None
     """The scenario that is running."""
+    known: dict[str, Verdict] = attrs.field(factory=dict[str, Verdict])
     stalls: int = 0
     """Children that were ended because a program did not end."""
 
@@ -123,11 +128,14 @@ class _Gathering:
         self.readings.merge(message.readings)
         concerned = self._concerned(message.name)
         self.tally.add(message.judgement, message.name, concerned)
+        for known in self.plan.known:
+            if known.scenario().name == message.name:
+                self.known[known.id] = verdict_on(message.judgement, known.rule)
         self.plan.on_progress(f"{self.programs} programs")
 
     def _concerned(self, name: str | None) -> Sequence[str] | None:
         """Return the rules that a scenario is written for; None: all."""
-        for scenario in self.plan.scenarios:
+        for scenario in self.plan.programs():
             if scenario.name == name:
                 return scenario.rules or None
         return None
@@ -206,6 +214,20 @@ def run_scenarios(
     boot: Boot, plan: Plan, capabilities: Capabilities | None = None
 ) -> EngineResult:
     """Run every scenario that the implementation can run; judge all rules on each."""
+    return _run_programs("scenarios", boot, plan, capabilities)
+
+
+def run_replay(
+    boot: Boot, plan: Plan, capabilities: Capabilities | None = None
+) -> EngineResult:
+    """Run the known programs, as they are, and nothing else."""
+    exactly = attrs.evolve(plan, scenarios=(), shrink_runs=0)
+    return _run_programs("replay", boot, exactly, capabilities)
+
+
+def _run_programs(
+    engine: str, boot: Boot, plan: Plan, capabilities: Capabilities | None
+) -> EngineResult:
     begin = time.monotonic()
     capabilities = capabilities or look_at(boot, plan)
     gathering = _Gathering(Tally(plan.rules, capabilities, plan.promise), plan)
@@ -216,12 +238,12 @@ def run_scenarios(
     reason = f"given up after {STALLS_MAX} programs that did not end"
     for scenario in left:
         gathering.tally.broken(None, reason, scenario.rules)
-    return _result("scenarios", gathering, boot, begin)
+    return _result(engine, gathering, boot, begin)
 
 
 def _runnable(plan: Plan, capabilities: Capabilities, tally: Tally) -> list[Scenario]:
     runnable = []
-    for scenario in scenarios_for(plan.rules, plan.scenarios):
+    for scenario in scenarios_for(plan.rules, plan.programs()):
         missing = capabilities.missing_for(scenario.program)
         if missing is None:
             runnable.append(scenario)
@@ -261,6 +283,7 @@ def _result(
         gathering.programs,
         time.monotonic() - begin,
         tuple(gathering.readings.lines()),
+        gathering.known,
     )
 
 

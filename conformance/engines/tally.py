@@ -6,8 +6,6 @@ Interface:
     and nothing was violated, in programs that ran to their end.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,12 +30,6 @@ class Violation:
     timeline: tuple[str, ...]
     scenario: str | None = None
     """Name of the scenario; None: the program was drawn."""
-
-    @property
-    def id(self) -> str:
-        """A short name for the program: the same program has the same id."""
-        text = json.dumps(to_json(self.program), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 @attrs.frozen
@@ -198,10 +190,30 @@ class Tally:
         return Verdict.NOT_EXERCISED, self.skipped.get(rule.id, default)
 
 
+def verdict_on(judgement: Judgement, rule: str) -> Verdict:
+    """Return what one program alone says about a rule."""
+    outcome = judgement.outcomes.get(rule)
+    if outcome is None:
+        return _verdict_without(judgement)
+    if outcome.error is not None:
+        return Verdict.ERRORED
+    if outcome.findings:
+        return Verdict.VIOLATED
+    return Verdict.HELD if outcome.premises else Verdict.NOT_EXERCISED
+
+
+def _verdict_without(judgement: Judgement) -> Verdict:
+    """Return why a program says nothing about a rule."""
+    if judgement.crash is not None:
+        return Verdict.CRASHED
+    if judgement.inconclusive is not None:
+        return Verdict.INCONCLUSIVE
+    return Verdict.NOT_OBSERVABLE
+
+
 def violation_record(violation: Violation) -> dict[str, Any]:
-    """Return a violation as plain dicts and lists, for the report."""
+    """Return a violation as plain dicts and lists, to be reported and stored."""
     return {
-        "id": violation.id,
         "sentence": violation.sentence,
         "call": violation.call,
         "scenario": violation.scenario,

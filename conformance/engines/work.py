@@ -32,6 +32,8 @@ LOT_PROGRAMS = 25
 """Programs drawn between two looks at the clock."""
 SEEDS_APART = 1_000_000
 """Between the lots of two seeds, so that they never draw the same."""
+NO_REPETITION = "did not repeat when the program was run again"
+"""What the sentence of a violation ends with that was seen only once."""
 TEXT_MAX = 2_000
 """Characters of what an implementation says that are passed on."""
 
@@ -170,7 +172,7 @@ def _shrunk(
     if still_fails(violation.program):
         shrink(violation.program, still_fails, plan.shrink_runs)
         return None
-    sentence = f"{violation.sentence} (did not repeat when the program was run again)"
+    sentence = f"{violation.sentence} ({NO_REPETITION})"
     return attrs.evolve(violation, sentence=sentence)
 
 

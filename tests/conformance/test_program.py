@@ -53,6 +53,37 @@ def test_every_operation_can_be_stored() -> None:
     assert from_json(json.loads(json.dumps(to_json(program)))) == program
 
 
+def other(field: Any) -> Any:
+    """Return a value of a field that is not its default."""
+    if field.type is bool:
+        return not field.default
+    if isinstance(field.default, HoldPoint):
+        return next(point for point in HoldPoint if point is not field.default)
+    return 3 if field.default != 3 else 4
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_field_of_an_operation_survives(name: str) -> None:
+    """None is left out although it was set."""
+    kind = OPERATIONS[name]
+    operation = kind(**{field.name: other(field) for field in attrs.fields(kind)})
+    program = Program((operation,))
+
+    stored = to_json(program)
+
+    assert from_json(json.loads(json.dumps(stored))) == program
+    fields = {field.name for field in attrs.fields(kind)}
+    assert set(stored["operations"][0]) == {"op", *fields}
+
+
+def test_every_field_of_a_setup_survives() -> None:
+    """All features, and a geometry with nothing as it is by default."""
+    geometry = {field.name: other(field) for field in attrs.fields(Geometry)}
+    program = Program((), Setup(Geometry(**geometry), Feature))
+
+    assert from_json(json.loads(json.dumps(to_json(program)))) == program
+
+
 @pytest.mark.parametrize(
     ("record", "complaint"),
     [
@@ -63,6 +94,16 @@ def test_every_operation_can_be_stored() -> None:
             {**to_json(PROGRAM), "operations": [{"op": "fly"}]},
             "not a stored program",
         ),
+        (
+            {**to_json(PROGRAM), "operations": [{"op": "load", "page": "1"}]},
+            "not a stored program: Load.page is '1'",
+        ),
+        (
+            {**to_json(PROGRAM), "operations": [{"op": "load", "page": True}]},
+            "not a stored program: Load.page is True",
+        ),
+        ({**to_json(PROGRAM), "operations": ["load"]}, "not a stored program"),
+        ({**to_json(PROGRAM), "features": ["wings"]}, "not a stored program"),
         (
             {**to_json(PROGRAM), "operations": [{"op": "load", "depth": 1}]},
             "not a stored program",

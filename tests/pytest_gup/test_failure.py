@@ -17,7 +17,7 @@ def test_what_is_not_known_is_not_printed() -> None:
         VIOLATION, scenario=None, call=None, program=Program((Load(),))
     )
 
-    text = failure.violated(RULE, drawn)
+    text = failure.violated(RULE, drawn, "1a2b3c4d", "pytest")
 
     assert "scenario" not in text
     assert "it shows at" not in text
@@ -27,7 +27,7 @@ def test_what_is_not_known_is_not_printed() -> None:
 
 def test_the_program_can_be_run() -> None:
     """What is printed between the imports and the timeline is Python."""
-    lines = failure.violated(RULE, VIOLATION).splitlines()
+    lines = failure.violated(RULE, VIOLATION, "1a2b3c4d", "pytest").splitlines()
     first = lines.index("from conformance.interface import *")
     names: dict[str, object] = {}
 

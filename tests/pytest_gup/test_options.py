@@ -35,6 +35,18 @@ USAGE = pytest.ExitCode.USAGE_ERROR
             "--gup-rules=%%% matches no rule; some ids are MKW-EVERY, *",
         ),
         (
+            "--gup-corpus=test_mine.py",
+            "--gup-corpus=*test_mine.py: it is no folder; name one, or one to be made",
+        ),
+        (
+            "--gup-replay=1a2b3c4d",
+            "--gup-replay=1a2b3c4d: there is no such file, nor a counterexample * id *",
+        ),
+        (
+            "--gup-replay=test_mine.py",
+            "--gup-replay=test_mine.py: it is no JSON; name a file that pytest-gup *",
+        ),
+        (
             "--gup-report=missing/report.jsonl",
             "--gup-report=*missing/report.jsonl: No such file or directory; name *",
         ),
@@ -79,6 +91,7 @@ gup_promise = mainline
 gup_profile = ci
 gup_time = 2.5
 gup_seed = 7
+gup_corpus = known
 gup_report = out.jsonl
 """
 
@@ -93,6 +106,8 @@ def test_each_option_has_an_ini_twin(
     assert found.promise.value == "mainline"
     assert (found.profile, found.seconds, found.seed) == ("ci", 2.5, 7)
     assert found.report == pytester.path / "out.jsonl"
+    assert found.corpus.folder == pytester.path / "known"
+    assert not found.corpus.is_ours
 
 
 def test_the_command_line_wins(settings: Reader) -> None:
@@ -122,6 +137,8 @@ def test_nothing_given_is_the_default(settings: Reader) -> None:
     assert found.seconds is None
     assert found.report is None
     assert found.isolated
+    assert found.corpus.is_ours
+    assert found.replay is None
 
 
 def test_nightly_goes_by_the_clock(settings: Reader) -> None:
@@ -152,5 +169,15 @@ def test_help_lists_every_option(quick: Run) -> None:
     result = quick("--gup-impl=nowhere", "--help")
 
     assert result.ret == pytest.ExitCode.OK
-    for name in ("impl", "rules", "promise", "profile", "time", "seed", "report"):
+    for name in (
+        "impl",
+        "rules",
+        "promise",
+        "profile",
+        "time",
+        "seed",
+        "corpus",
+        "replay",
+        "report",
+    ):
         result.stdout.fnmatch_lines([f"*--gup-{name}=*", f"*gup_{name} *"])

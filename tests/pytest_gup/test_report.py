@@ -17,6 +17,7 @@ from conformance.program import from_json
 from conformance.rules.catalogue import BY_ID
 from conformance.verdicts import Promise, Verdict
 from pytest_gup import report, session
+from pytest_gup.counterexample import id_of
 from tests.pytest_gup.conftest import ROOT, Run
 from tests.pytest_gup.verdicts import VIOLATION, engine, result
 
@@ -74,7 +75,11 @@ def test_one_record_for_each_rule(made: Made) -> None:
     }
     assert (free["premises"], free["programs"], free["seconds"]) == (8, 4, 0.5)
     assert free["engine"] == "scenarios+stateful"
-    assert free["violation"]["id"] == VIOLATION.id
+    short = id_of("good", "REF-FREE", VIOLATION.program)
+    assert free["violation"]["id"] == short
+    assert free["violation"]["replay"] == (
+        f"pytest --gup-impl=good --gup-replay={short}"
+    )
     assert from_json(free["violation"]["program"]) == VIOLATION.program
     assert by_rule["REF-BIAS"]["verdict"] == "held"
     assert list(by_rule) == [rule for rule in BY_ID if rule.startswith("REF-")]

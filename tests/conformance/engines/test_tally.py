@@ -5,7 +5,12 @@ import pytest
 
 from conformance.engines.capabilities import Capabilities, capabilities_of
 from conformance.engines.judge import Judgement, RuleOutcome
-from conformance.engines.tally import Tally, Violation, violation_record
+from conformance.engines.tally import (
+    Tally,
+    Violation,
+    verdict_on,
+    violation_record,
+)
 from conformance.interface import Fsync, Geometry, Load, Setup, Store
 from conformance.oracle.history import Crash
 from conformance.program import Program, from_json
@@ -44,6 +49,12 @@ def judgement(
     program = Program((Load(),) * operations)
     outcome = RuleOutcome(premises, findings, 0.5, error)
     return Judgement(program, {RULE.id: outcome}, crash, inconclusive, {})
+
+
+def silent(crash: Crash | None = None, inconclusive: str | None = None) -> Judgement:
+    """Return a judgement in which no rule was looked at."""
+    found = judgement(crash=crash, inconclusive=inconclusive)
+    return attrs.evolve(found, outcomes={})
 
 
 def verdict(tally: Tally) -> Verdict:
@@ -134,13 +145,28 @@ def test_an_untested_rule_stays_untested(capabilities: Capabilities) -> None:
     assert (result.verdict, result.reason) == (Verdict.UNTESTED, "needs hardware")
 
 
-def test_equal_programs_have_equal_ids() -> None:
-    """The id is that of the program, not of what was seen."""
-    one = Violation("a", Program((Store(), Fsync())), 1, ())
-    same = Violation("b", Program((Store(), Fsync())), None, ("x",), "scenario")
-    other = Violation("a", Program((Store(value=2), Fsync())), 1, ())
+def test_a_violation_becomes_plain_values() -> None:
+    """With its program, which can be read again."""
+    found = Violation("b", Program((Store(), Fsync())), None, ("x",), "scenario")
 
-    assert one.id == same.id != other.id
-    record = violation_record(same)
-    assert from_json(record["program"]) == one.program
+    record = violation_record(found)
+
+    assert from_json(record["program"]) == found.program
     assert record["timeline"] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (judgement(), Verdict.HELD),
+        (judgement(premises=0), Verdict.NOT_EXERCISED),
+        (judgement("it was lost"), Verdict.VIOLATED),
+        (judgement(error="KeyError: 3"), Verdict.ERRORED),
+        (silent(), Verdict.NOT_OBSERVABLE),
+        (silent(crash=Crash(0, "it broke")), Verdict.CRASHED),
+        (silent(inconclusive="too long"), Verdict.INCONCLUSIVE),
+    ],
+)
+def test_one_program_alone_has_a_verdict(found: Judgement, word: Verdict) -> None:
+    """For what was violated once and is run again."""
+    assert verdict_on(found, RULE.id) is word

@@ -1,0 +1,143 @@
+"""A counterexample: one violation with all that is needed to run it again.
+
+Interface:
+  * `id_of(implementation, rule, program)` is its short name: what has the same
+    content has the same name, on every machine.
+  * `from_record(record, promise)` makes one of what a node tells.
+  * `to_json` and `from_json` store it; the format is versioned.
+"""
+
+import functools
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from conformance import program as programs
+from conformance.engines.plan import Known
+from conformance.engines.work import NO_REPETITION
+from conformance.program import Program
+from conformance.rules.catalogue import BY_ID
+from conformance.verdicts import Promise
+
+FORMAT = 1
+"""Version of the stored form; raised when an old reader would misread a new file."""
+ID_DIGITS = 8
+
+
+@attrs.frozen
+class Counterexample:
+    """One violation, as it was found."""
+
+    implementation: str
+    """The SPEC that names it."""
+    rule: str
+    program: Program
+    promise: Promise
+    sentence: str
+    """What was seen."""
+    more: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    """For people: the clause, the suite's version, the scenario, the timeline."""
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Its short name."""
+        return id_of(self.implementation, self.rule, self.program)
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Whether it did not repeat even when it was found."""
+        return NO_REPETITION in self.sentence
+
+    @property
+    def label(self) -> str:
+        """Its short name, its rule, and whether it was seen only once."""
+        once = f", which {NO_REPETITION}" if self.is_unsteady else ""
+        return f"{self.id} ({self.rule}){once}"
+
+    def known(self) -> Known:
+        """Return it as something for an engine to run."""
+        return Known(self.id, self.rule, self.program)
+
+
+def id_of(implementation: str, rule: str, program: Program) -> str:
+    """Return the short name of a program that violates a rule."""
+    content = [implementation, rule, programs.to_json(program)]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+def command(implementation: str, id: str, corpus: str | None = None) -> str:
+    """Return what to type to run it again."""
+    words = ["pytest", f"--gup-impl={implementation}", f"--gup-replay={id}"]
+    if corpus is not None:
+        words.insert(2, f"--gup-corpus={corpus}")
+    return shlex.join(words)
+
+
+def from_record(
+    record: Mapping[str, Any], promise: Promise, suite: str
+) -> Counterexample:
+    """Return what a node found; `record` is of a rule that was violated."""
+    violation = record["violation"]
+    clause = BY_ID[record["rule"]].clause
+    return Counterexample(
+        record["implementation"],
+        record["rule"],
+        programs.from_json(violation["program"]),
+        promise,
+        violation["sentence"],
+        {
+            "suite": suite,
+            "clause": f"{clause.source}, {clause.place}: {clause.norm}",
+            "scenario": violation["scenario"],
+            "call": violation["call"],
+            "timeline": violation["timeline"],
+        },
+    )
+
+
+def to_json(found: Counterexample) -> dict[str, Any]:
+    """Return it as plain dicts and lists."""
+    return {
+        "counterexample": FORMAT,
+        "id": found.id,
+        "implementation": found.implementation,
+        "rule": found.rule,
+        "promise": found.promise.value,
+        "sentence": found.sentence,
+        **found.more,
+        "program": programs.to_json(found.program),
+    }
+
+
+def from_json(record: object) -> Counterexample:
+    """Return what was stored.
+
+    Raises:
+        ValueError: it is no counterexample of ours, and why.
+    """
+    if not isinstance(record, dict) or "counterexample" not in record:
+        raise ValueError("not a counterexample of pytest-gup")
+    if record["counterexample"] != FORMAT:
+        known = record["counterexample"]
+        raise ValueError(f"it has format {known!r} (should be {FORMAT})")
+    texts = [record.get(name) for name in ("implementation", "rule", "sentence")]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("implementation, rule or sentence is missing")
+    implementation, rule, sentence = map(str, texts)
+    if rule not in BY_ID:
+        raise ValueError(f"this suite has no rule {rule!r}")
+    program = record.get("program")
+    if not isinstance(program, dict):
+        raise ValueError("it has no program")  # noqa: TRY004 - of a file, not a caller
+    return Counterexample(
+        implementation,
+        rule,
+        programs.from_json(program),
+        Promise(record.get("promise")),
+        sentence,
+    )
