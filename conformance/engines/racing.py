@@ -6,7 +6,8 @@ run to its next yield. A call is asked with its first step, so that calls overla
 if they did. At the end everything settles, and the operations after it are asked.
 
 The stack is looked at before each call of the race is asked and after each has
-answered, the others being parked where they are.
+answered, the others being parked where they are. A call that stood at one point
+meanwhile is in the history as one that a `Preempt` parked there.
 
 Interface:
   * `RaceRun(execution, race)`, then `enabled`, `step(thread)`, `state()`, and `finish`,
@@ -23,7 +24,7 @@ from conformance.engines.printing import Printer, UnprintableError, nameless
 from conformance.interface import Operation, Setup, Step
 from conformance.interface.calls import Key
 from conformance.oracle.history import History
-from conformance.program import Program
+from conformance.program import Preempt, Program
 
 Thread = int
 """A call of the race by its place there; actors of the stack come after them."""
@@ -109,6 +110,8 @@ class RaceRun:
     _arrivals: dict[tuple[int, str], int] = attrs.field(
         factory=dict[tuple[int, str], int]
     )
+    _stood: dict[int, list[Preempt]] = attrs.field(factory=dict[int, list[Preempt]])
+    """Where each call stood whenever the stack was looked at."""
 
     def __attrs_post_init__(self) -> None:
         for operation in self.race.before:
@@ -186,7 +189,27 @@ class RaceRun:
             self._look()
 
     def _look(self) -> None:
-        self.execution.look(max(self._asked.values()))
+        last = max(self._asked.values())
+        for thread, body in self._bodies.items():
+            step = self._paces[thread].last
+            if thread in self._asked and body.is_parked and step is not None:
+                index = self._asked[thread]
+                nth = self._arrivals[index, step.point]
+                stand = Preempt(index, step.point, nth, last)
+                self._stood.setdefault(index, []).append(stand)
+        self.execution.look(last)
+
+    def _parked(self) -> list[Preempt]:
+        """Return the calls that stood at one point all the time that others ran.
+
+        Rules take it that a call is where its `Preempt` says in every sample that
+        shows it parked. So a call that was seen at two points is not among them.
+        """
+        return [
+            stands[-1]
+            for stands in self._stood.values()
+            if len(stands) > 1 and len({(each.at, each.nth) for each in stands}) == 1
+        ]
 
     # --- comparing --------------------------------------------------------------
 
@@ -223,7 +246,8 @@ class RaceRun:
         return printer.print(body)
 
     def _told(self) -> Hashable:
-        return story(self.execution.history)
+        stood = tuple(map(tuple, self._stood.values()))
+        return (story(self.execution.history), stood)
 
     # --- the end ----------------------------------------------------------------
 
@@ -241,7 +265,7 @@ class RaceRun:
             self.execution.perform(operation)
         history = self.execution.finish()
         drawn = [call.operation for call in history.calls if not call.is_epilogue]
-        history.program = Program(drawn, self.race.setup)
+        history.program = Program(drawn, self.race.setup, self._parked())
         return history
 
 
@@ -260,4 +284,5 @@ def story(history: History) -> Hashable:
     )
     crash = history.crash and history.crash.message
     samples = tuple(map(repr, history.samples))
-    return (calls, tuple(map(repr, history.events)), samples, crash)
+    events = tuple(map(repr, history.events))
+    return (calls, events, samples, history.program.schedule, crash)

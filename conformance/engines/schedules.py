@@ -36,6 +36,7 @@ Interface:
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import Enum, auto
+from itertools import chain
 
 import attrs
 
@@ -346,12 +347,13 @@ def as_program(
         if thread in running.enabled():
             running.step(thread)
     parks = tuple(running.parks)
-    operations = running.finish().program.operations
+    same = running.finish().program
     last = len(race.before) + len(race.calls)
-    for count, schedule in enumerate(_parkings(parks, last)):
+    schedules = chain([same.schedule], _parkings(parks, last))
+    for count, schedule in enumerate(schedules):
         if count == PREEMPTS_TRIED_MAX:
             break
-        program = Program(operations, race.setup, schedule)
+        program = Program(same.operations, race.setup, schedule)
         judgement = judge(run(boot, program), [rule], promise)
         if judgement.violated:
             return program
