@@ -29,7 +29,6 @@ class Racy:
     def store(self, page: int, word: int, value: int) -> Generator[Step | Wait]:
         """Add to a word: the old value is read first."""
         at, keys = (page, word), (("word", page, word),)
-        yield Step("fault.entered", keys)
         old = self.words.get(at, 0)
         yield Step("store.written", keys, keys)
         self.words[at] = old + value
@@ -45,7 +44,6 @@ class Racy:
         for _ in range(2):
             yield Step("fault.entered", keys)
             seen.append(self.words.get((page, word), 0))
-        yield Step("fault.entered")
         return max(seen)
 
     def fsync(self, file: int) -> Generator[Step | Wait]:

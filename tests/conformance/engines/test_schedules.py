@@ -42,8 +42,8 @@ from reference_impl.stepping import Stepped
 from reference_impl.writeback import Writeback
 from tests.conformance.engines import racy
 
-RANDOM_RACES = 80
-ENUMERATED_MAX = 300
+RANDOM_RACES = 200
+ENUMERATED_MAX = 250
 """Schedules of a random race that is worth enumerating."""
 
 
