@@ -27,6 +27,9 @@ event. What is left out therefore tells the same story as what is run. With merg
 state keeps which threads slept when it was entered; if it is entered again while one
 of them is awake, that one is explored then, and what is kept becomes the intersection.
 
+Not verified: that last sentence. No race of the tests enters a state again with fewer
+threads asleep; to be sure, use merging or reduction, not both.
+
 Interface:
   * `explore(boot, race, rules)` returns a `ScheduleResult`; `lines()` prints it.
   * `run_schedule(boot, race, choices)` runs one schedule again.
