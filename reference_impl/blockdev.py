@@ -100,11 +100,14 @@ class Disk:
                 self.finish(self.captured.pop(0))
                 yield Step("disk.written")
             else:
-                request = self.queue[0]
-                yield Step("disk.request_taken")
-                self.queue.remove(request)
-                self.capture(request)
-                yield Step("disk.captured")
+                yield from self.take(self.queue[0])
+
+    def take(self, request: WriteRequest) -> Stepped[None]:
+        """Take a write from the queue, and capture its content."""
+        yield Step("disk.request_taken")
+        self.queue.remove(request)
+        self.capture(request)
+        yield Step("disk.captured")
 
     def has_work(self) -> bool:
         """Whether a write can be captured or ended now."""

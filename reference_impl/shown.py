@@ -6,9 +6,11 @@ Interface:
 """
 
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 
 from conformance.interface import PageView, StatFs, VmStat
 from reference_impl.layers import Layers
+from reference_impl.names import Names
 from reference_impl.stepping import Stepped
 from reference_impl.view import fingerprint, print_mirrors, show_page
 
@@ -72,3 +74,13 @@ class Shown(Layers):
         """Return a value that is equal for states that act alike."""
         rest = print_mirrors(self.mirrors)
         return fingerprint(self.filesystem, self.mm, self.devices, self.rmap), rest
+
+    def name_of(self, thing: object) -> Hashable | None:
+        """Name a thing that a suspended call may hold; None: it has no name."""
+        return "stack" if thing is self else self._names.name_of(thing)
+
+    @cached_property
+    def _names(self) -> Names:
+        """Where the layers and their things are found."""
+        parts = self.filesystem, self.mm, self.devices, self.rmap, self.mirrors
+        return Names(dict(vars(self)), *parts, self.disk)

@@ -10,6 +10,7 @@ Interface:
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -50,9 +51,9 @@ class Park:
     is_parked: bool = False
     is_over: bool = False
 
-    def stops(self, point: str) -> bool:
+    def stops(self, step: Step) -> bool:
         """Note that a point was reached; tell whether the call stops there."""
-        if self.is_over or point != self.at:
+        if self.is_over or step.point != self.at:
             return False
         self.seen += 1
         self.is_parked = self.seen == self.nth
@@ -83,6 +84,21 @@ class Invocation:
     _resume: Callable[[], object] | None = None
     _pending: Any = None
     _begun: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can go on now, if it is stepped."""
+        return not self.is_done and (self._wait is None or self._wait.ready())
+
+    @property
+    def body(self) -> Body | None:
+        """The generator of a stepped call that has begun."""
+        return self._body
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a stepped call waits for a condition."""
+        return self._wait is not None
 
     @property
     def is_parked(self) -> bool:
@@ -154,7 +170,7 @@ class Invocation:
             self._wait, self.blocked_on = stop, stop.on
             return True
         if isinstance(stop, Step):
-            return self.park is not None and self.park.stops(stop.point)
+            return self.park is not None and self.park.stops(stop)
         raise BrokenError(f"yielded {stop!r} (should be a Step or a Wait)")
 
     def _ask_state(self) -> bool:
@@ -195,10 +211,27 @@ def in_sequence(
 ) -> Body:
     """Return a stepped call that makes others, one after the other."""
     for method, arguments in calls:
-        part = Invocation(method, arguments)
-        part.advance()
-        while not part.is_done:
-            yield Wait(part.blocked_on or "its parts", part.advance)
-        if part.error is not None:
-            raise part.error
+        try:
+            answer = method(**arguments)
+        except WouldBlock as block:
+            again = block.resume or partial(method, **arguments)
+        else:
+            if isinstance(answer, Generator):
+                yield from answer
+                continue
+            again = partial(_given, answer)
+        yield from _until_done(Invocation(again, {}))
+    return None
+
+
+def _given(answer: object) -> object:
+    return answer
+
+
+def _until_done(part: Invocation) -> Body:
+    part.advance()
+    while not part.is_done:
+        yield Wait(part.blocked_on or "its parts", part.advance)
+    if part.error is not None:
+        raise part.error
     return None

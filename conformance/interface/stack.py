@@ -20,7 +20,7 @@ A factory that keeps something between boots (a device, a server) may have a met
 `close` of its own; it is called once, after the last stack was closed.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from typing import Protocol
 
 from conformance.interface.calls import Step, Wait
@@ -100,4 +100,11 @@ class Stepped(Protocol):
 
     def fingerprint(self) -> object:
         """Return a hashable value that is equal for states that act alike."""
+        ...
+
+    def name_of(self, thing: object) -> Hashable | None:
+        """Name a thing of the stack that a suspended call may hold; None: no name.
+
+        Optional. Two states with equal fingerprints give a name to the same thing.
+        """
         ...

@@ -1,0 +1,71 @@
+"""An execution whose calls go on one step at a time, as an engine chooses.
+
+Interface:
+  * `ask` begins a call and runs nothing of it; `advance` lets it, or an actor of the
+    stack, go on to where its park stops it; `settle` lets all go on.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+from conformance.engines.execution import Execution
+from conformance.engines.invocation import Invocation, Park
+from conformance.interface import Operation
+from conformance.oracle.history import Call
+
+
+@attrs.define(eq=False)
+class PacedExecution(Execution):
+    """One stack, running one program at a pace given from outside."""
+
+    @property
+    def stack(self) -> object:
+        """The stack under test."""
+        return self._stack
+
+    @property
+    def actors(self) -> Sequence[Invocation]:
+        """The background actors of the stack."""
+        return self._background
+
+    def settle(self) -> None:
+        """Let everything go on until it has answered, is blocked or is parked."""
+        self._guarded(self._settle, None)
+
+    def ask(self, operation: Operation, park: Park) -> tuple[Call, Invocation | None]:
+        """Ask an operation and run nothing of it; None: it is skipped."""
+        call = Call(len(self.history.calls), operation)
+        self.history.calls.append(call)
+        call.skipped = self._why_skipped(operation)
+        if call.skipped is not None:
+            return call, None
+        invocation = self._invocation(call)
+        invocation.park = park
+        call.asked = self.history.tick()
+        self.handles.asked(call)
+        self._invocations[call.index] = invocation
+        return call, invocation
+
+    def is_ready(self, invocation: Invocation) -> bool:
+        """Tell whether a stepped call can go on."""
+        ready: list[bool] = []
+        self._guarded(lambda _: ready.append(invocation.is_ready), None)
+        return ready == [True]
+
+    def advance(self, index: int | None, invocation: Invocation) -> bool:
+        """Let one call (None: an actor) go on to where its park stops it."""
+        moved: list[bool] = []
+
+        def act(call: Call | None) -> None:
+            if call is None:
+                moved.append(invocation.advance())
+            else:
+                moved.append(self._advance_call(call, invocation))
+
+        self._guarded(act, None if index is None else self.history.calls[index])
+        return moved == [True]
+
+    def look(self, after: int) -> None:
+        """Take what the stack shows now."""
+        self._guarded(self._look, after)
