@@ -294,7 +294,7 @@ def explore(
     rules: Iterable[Rule] = (),
     *,
     merging: Merging = Merging.STATES,
-    reduces: bool = True,
+    reduces: bool = False,
     promise: Promise = Promise.DOCUMENT,
     bound: Bound = Bound(),
 ) -> ScheduleResult:
@@ -305,7 +305,8 @@ def explore(
         race: the calls, and what comes before and after them.
         rules: by which the histories are judged.
         merging: which states are explored once; see the head of this file.
-        reduces: leave out orders of steps that touch nothing in common.
+        reduces: leave out orders of steps that touch nothing in common; not on by
+            default, because merging is: see the head of this file.
         promise: by which the rules are judged.
         bound: how far to go.
 
