@@ -102,7 +102,10 @@ class MemoryMachine(StackMachine):
         self.perform(Store(process, mapping, page, word, value), park)
 
     @draws(
-        "fork", lambda m: m.unused_processes(PROCESSES_MAX), which=WHICH, child=WHICH
+        "fork",
+        lambda m: m.running.handles.processes and m.unused_processes(PROCESSES_MAX),
+        which=WHICH,
+        child=WHICH,
     )
     def fork(self, which: int, child: int) -> None:
         process = pick(sorted(self.running.handles.processes), which)
