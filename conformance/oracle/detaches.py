@@ -18,9 +18,11 @@ from conformance.interface import (
     DirectWrite,
     Dontneed,
     Feature,
+    Operation,
     PunchHole,
     Truncate,
     Umount,
+    Write,
 )
 from conformance.oracle.history import INFINITY, Call, History, Moment
 from conformance.oracle.layout import Layout, PageName
@@ -40,6 +42,9 @@ class Detach:
     is_certain: bool
     is_cut: bool
     """What was there is gone from the file, too."""
+    kept_from: Moment = INFINITY
+    """From when on the file may have the very page again: a pinned folio cannot be
+    split, so a stack may keep it whole, with what was cut off zeroed."""
 
     def concerns(self, name: PageName) -> bool:
         """Whether it is about this page."""
@@ -60,6 +65,7 @@ class Detaches:
     """All detaches of a history."""
 
     def __init__(self, history: History, layout: Layout) -> None:
+        self._history = history
         self._layout = layout
         self._has_disk = Feature.NO_DIRTY_TRACKING not in history.features
         self._words_per_page = history.geometry.words_per_page
@@ -89,7 +95,8 @@ class Detaches:
             if detach.begin > end or maker.asked > detach.end:
                 continue
             is_older = maker.ended < detach.begin
-            if detach.is_certain and is_older and detach.end < begin:
+            is_gone = detach.is_certain and is_older and detach.end < begin
+            if is_gone and end < detach.kept_from:
                 return Fate.DETACHED
             fate = Fate.EITHER
         return fate
@@ -134,7 +141,28 @@ class Detaches:
             call.ended,
             is_certain=call.succeeded and self._is_certain(operation),
             is_cut=isinstance(operation, Truncate | PunchHole),
+            kept_from=self._kept_from(call, operation) if first > 0 else INFINITY,
         )
+
+    def _kept_from(
+        self, call: Call, operation: Truncate | PunchHole | Umount | DirectWrite
+    ) -> Moment:
+        """Return from when on the file may have a page again that was cut off.
+
+        Large folios alone: part of one is cut off, the rest stays.
+        """
+        if self._history.geometry.folio_pages == 1:
+            return INFINITY
+        if isinstance(operation, PunchHole):
+            return call.asked
+        if not isinstance(operation, Truncate):
+            return INFINITY
+        growing = (
+            other.asked
+            for other, grown in self._history.asked(Truncate, Write, DirectWrite)
+            if other.asked > call.asked and _grows(grown, operation)
+        )
+        return min(growing, default=INFINITY)
 
     def _is_certain(
         self, operation: Truncate | PunchHole | Umount | DirectWrite
@@ -143,3 +171,10 @@ class Detaches:
         if isinstance(operation, Umount):
             return self._has_disk
         return not isinstance(operation, DirectWrite)
+
+
+def _grows(operation: Operation, cut: Truncate) -> bool:
+    """Tell whether an operation may make a file longer than a cut has left it."""
+    if getattr(operation, "file", None) != cut.file:
+        return False
+    return not isinstance(operation, Truncate) or operation.words > cut.words

@@ -51,7 +51,10 @@ def _through_pin(
 ) -> None:
     calls = page.device_writes
     writes = [_write(record, page, call) for call in calls]
-    landed = [_landed(log, name, record.maker, write) for write in writes]
+    landed = [
+        _landed(log, name, record.maker, write, call.ended)
+        for write, call in zip(writes, calls, strict=True)
+    ]
     for i, call in enumerate(calls):
         for word in _words(log, call):
             write = landed[i]
@@ -101,7 +104,9 @@ def _superseded(
     return write
 
 
-def _landed(log: WriteLog, name: PageName, maker: Call, write: Write) -> Write | None:
+def _landed(
+    log: WriteLog, name: PageName, maker: Call, write: Write, answered: Moment
+) -> Write | None:
     """Return what of a write reaches the file; None: the page had left it before."""
     end, is_certain = write.end, write.is_certain
     for detach in log.detaches.of(name):
@@ -110,7 +115,7 @@ def _landed(log: WriteLog, name: PageName, maker: Call, write: Write) -> Write |
         is_certain = False
         if not detach.is_certain or maker.ended >= detach.begin:
             continue
-        if write.begin > detach.end:
+        if write.begin > detach.end and answered < detach.kept_from:
             return None
         if write.begin < detach.begin:
             end = detach.begin - 1 if detach.is_cut else min(end, detach.end)
@@ -164,7 +169,7 @@ def _by_driver(
                 write = Write(call.asked, call.ended, values)
             if not is_certain:
                 write = Write(write.begin, write.end, write.values, False, write.copies)
-            landed = _landed(log, name, call, write)
+            landed = _landed(log, name, call, write, call.ended)
             if landed is not None:
                 log.add(name, word, landed)
 

@@ -19,9 +19,9 @@ from conformance.interface import (
     SetPageDirtyLock,
     Unlink,
 )
-from conformance.oracle.detaches import Fate
 from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.layout import PageName
+from conformance.rules.detached import is_orphan
 from conformance.rules.evidence import at_rest, rests
 from conformance.rules.pinned import Pinned, is_attached, pin_of, stale, write_pins
 from conformance.rules.rule import (
@@ -142,17 +142,9 @@ def _marked_orphans(case: Case) -> Iterator[tuple[Call, int]]:
             continue
         pages = [page for page in record.pages if call in page.dirties]
         if pages and all(
-            _is_orphan(case, (record, page), call.asked) for page in pages
+            is_orphan(case, (record, page), call.asked, call.asked) for page in pages
         ):
             yield call, len(pages)
-
-
-def _is_orphan(case: Case, pinned: Pinned, moment: Moment) -> bool:
-    record, page = pinned
-    if page.file_page is None:
-        return False
-    fate = case.oracle.detaches.fate(page.file_page, record.maker, moment, moment)
-    return fate is Fate.DETACHED
 
 
 def _is_of_orphan(case: Case, name: PageName, seen: int) -> bool:
@@ -160,7 +152,7 @@ def _is_of_orphan(case: Case, name: PageName, seen: int) -> bool:
     return any(
         isinstance(write.operation, DeviceWrite | DeviceComplete)
         and write.operation.value == seen
-        and _is_orphan(case, pinned, write.asked)
+        and is_orphan(case, pinned, write.asked, write.asked)
         for pinned in write_pins(case.oracle, name)
         for write in pinned[1].device_writes
     )

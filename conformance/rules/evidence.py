@@ -5,19 +5,21 @@ Interface:
     gives. `lost_on_disk(case)`: the same for what a PowerCut left.
   * `found_losses(case, rule_id)`: findings for the losses that a rule owns; see
     `blame.py` for who owns what.
+  * `call_at(case, sample)`: the call that had just settled.
   * `at_rest(sample)`: no call is under way. `rests(history)`: these samples.
   * `claimed_clean`, `mkwrite_between`: claims of the stack. None: it does not tell.
 """
 
 from collections.abc import Iterator
 
-from conformance.oracle.history import History, Moment, Sample
+from conformance.oracle.history import Call, History, Moment, Sample
 from conformance.rules.losses import Loss, losses_of
 from conformance.rules.rule import Case, Finding
 
 __all__ = [
     "Loss",
     "at_rest",
+    "call_at",
     "claimed_clean",
     "found_losses",
     "lost_in_memory",
@@ -32,6 +34,11 @@ __all__ = [
 def at_rest(sample: Sample) -> bool:
     """Whether no call was under way, parked ones included."""
     return not sample.parked and not sample.pending
+
+
+def call_at(case: Case, sample: Sample) -> Call | None:
+    """Return the call after which a sample was taken; None: before the first."""
+    return case.history.calls[sample.after] if sample.after >= 0 else None
 
 
 def rests(history: History) -> list[Sample]:

@@ -29,7 +29,7 @@ from conformance.rules.detached import (
     stuck,
     was_cleaned,
 )
-from conformance.rules.evidence import lost_in_memory, lost_on_disk
+from conformance.rules.evidence import call_at, lost_in_memory, lost_on_disk
 from conformance.rules.losses import Loss
 from conformance.rules.pinned import Pinned, pin_of, write_pins
 from conformance.rules.rule import (
@@ -42,6 +42,7 @@ from conformance.rules.rule import (
     Rule,
     rule,
 )
+from conformance.rules.sightings import place_of
 from conformance.verdicts import Kind, Level
 
 _GUP = "get_user_pages|get_user_pages_fast"
@@ -161,19 +162,16 @@ def cuts_do_not_wait_for_pins(case: Case) -> Iterator[Finding]:
 )
 def a_new_page_takes_the_place(case: Case) -> Iterator[Finding]:
     """The page that fills the place of one cut off is another physical page."""
-    for record, page, sample in _seen_after_a_cut(case):
-        view = sample.pages.get(page.name) if page.name else None
-        old = sample.pins[record.handle, record.pages.index(page)].frame
+    for name, old, sample in _seen_after_a_cut(case):
+        view = sample.pages.get(name)
         if view is None or not view.is_cached or None in {view.frame, old}:
             continue
         case.premise()
         if view.frame == old:
             yield case.found(
-                _call_at(case, sample),
-                f"page {page.name[1]} of file {page.name[0]} is the physical page "
-                f"{old} that was cut off and is pinned (should be another)"
-                if page.name
-                else "",
+                call_at(case, sample),
+                f"{place_of(name)} is the physical page {old} that was cut off and is "
+                "pinned (should be another)",
             )
             return
 
@@ -203,9 +201,9 @@ def pinned_pages_are_not_reused(case: Case) -> Iterator[Finding]:
                 continue
             case.premise()
             user = users.get(view.frame)
-            if user is not None:
+            if user is not None and not _is_kept(case, pinned, user):
                 yield case.found(
-                    _call_at(case, sample),
+                    call_at(case, sample),
                     f"physical page {view.frame} is {user} (should be nobody's: it "
                     f"is pinned by {pinned[0].maker.operation})",
                 )
@@ -276,7 +274,7 @@ def a_file_goes_though_pinned(case: Case) -> Iterator[Finding]:
             if view.is_cached or view.is_dirty:
                 state = "dirty" if view.is_dirty else "cached"
                 yield case.found(
-                    _call_at(case, sample),
+                    call_at(case, sample),
                     f"page {key[1]} of pin {key[0]} is {state} (should be nobody's: "
                     f"its file is gone)",
                 )
@@ -284,10 +282,6 @@ def a_file_goes_though_pinned(case: Case) -> Iterator[Finding]:
 
 
 # --- what is looked at ----------------------------------------------------------------
-
-
-def _call_at(case: Case, sample: Sample) -> Call | None:
-    return case.history.calls[sample.after] if sample.after >= 0 else None
 
 
 def _call_before(case: Case, moment: Moment) -> Call | None:
@@ -323,12 +317,24 @@ def _orphans_in(case: Case, sample: Sample) -> Iterator[tuple[Pinned, PageView]]
             yield pinned, view
 
 
-def _seen_after_a_cut(case: Case) -> Iterator[tuple[*Pinned, Sample]]:
-    """Yield pins of pages that were cut off, with the samples taken since."""
+def _seen_after_a_cut(case: Case) -> Iterator[tuple[PageName, int | None, Sample]]:
+    """Yield pages that were cut off while pinned, their frames, and samples since.
+
+    Not of large folios: a pinned one cannot be split, and may stay in the file whole.
+    """
+    if case.history.geometry.folio_pages > 1:
+        return
     for sample in case.history.samples:
-        for (record, page), _ in _orphans_in(case, sample):
+        for (_, page), view in _orphans_in(case, sample):
             if page.file_page is not None:
-                yield record, page, sample
+                yield page.file_page, view.frame, sample
+
+
+def _is_kept(case: Case, pinned: Pinned, user: str) -> bool:
+    """Whether a pinned page may still be there because its folio cannot be split."""
+    name = pinned[1].file_page
+    is_large = case.history.geometry.folio_pages > 1
+    return is_large and name is not None and user == place_of(name)
 
 
 def _frames(sample: Sample) -> dict[int, str]:
@@ -336,7 +342,7 @@ def _frames(sample: Sample) -> dict[int, str]:
     users: dict[int, str] = {}
     for (file, page), view in sample.pages.items():
         if view.is_cached and view.frame is not None:
-            users[view.frame] = f"page {page} of file {file}"
+            users[view.frame] = place_of((file, page))
     for (process, mapping, page), view in sample.mapped.items():
         if view.frame is not None:
             where = f"mapping {mapping} of process {process}"

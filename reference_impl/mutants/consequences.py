@@ -60,7 +60,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "zero.counts_puts": ("REF-BALANCE",),
     # Pins that no get_user_pages has made are in every account.
     "notifiers.pins_what_it_mirrors": (
-        *("CNT-BAL", "CNT-MODERN", "REF-NOTINTERCHANGEABLE"),
+        *("CNT-BAL", "CNT-MODERN", "REF-COMPOUND", "REF-NOTINTERCHANGEABLE"),
     ),
     "notifiers.pins_in_secret": ("REF-NOTINTERCHANGEABLE",),
     # A device writes to a page that nobody knows to be dirty: none of the gates is met.

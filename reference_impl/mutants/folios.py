@@ -277,8 +277,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "REF-QUERY",
             "REF-BALANCE",
             "REF-NOTINTERCHANGEABLE",
-            "INV-REFILL",
-            "INV-REUSE",
         ),
         partial(boot, parts=Parts(make_folios=_SplitsPinnedFolios)),
         "a folio is split whoever holds it; what is held of it is forgotten",
@@ -351,27 +349,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "folios.keeps_pinned_folios",
-        (
-            "INV-SPLIT",
-            "DRT-ORPHAN",
-            "MKW-RANGE",
-            "INV-ORPHAN",
-            "INV-REFILL",
-            "INV-REUSE",
-        ),
+        ("INV-SPLIT", "DRT-ORPHAN", "MKW-RANGE", "INV-ORPHAN"),
         partial(boot, parts=Parts(make_filesystem=_KeepsPinnedFolios)),
         "what is cut off a pinned folio is zeroed, and stays in the file for next time",
     ),
     Mutant(
         "folios.zeroes_the_first_page_again",
-        (
-            "INV-SPLIT",
-            "DRT-ORPHAN",
-            "MKW-RANGE",
-            "INV-ORPHAN",
-            "INV-REFILL",
-            "INV-REUSE",
-        ),
+        ("INV-SPLIT", "DRT-ORPHAN", "MKW-RANGE", "INV-ORPHAN"),
         partial(
             boot,
             parts=Parts(
