@@ -10,7 +10,7 @@ Interface:
 """
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -44,24 +44,15 @@ class Case:
 
 
 def cases_of(
-    implementations: Iterable[Implementation], rules: Sequence[Rule]
+    implementations: Iterable[Implementation],
+    engines_of: Callable[[Implementation], Sequence[str]],
+    rules: Sequence[Rule],
 ) -> list[Case]:
     """Return all cases, in the order in which they are run."""
     return [
         Case(implementation, engine, rule)
         for implementation in implementations
-        for engine in implementation.engines
-        for rule in rules
-    ]
-
-
-def cases_of_replay(
-    implementations: Iterable[Implementation], rules: Sequence[Rule]
-) -> list[Case]:
-    """Return the cases where one counterexample is run again: one for each stack."""
-    return [
-        Case(implementation, "replay", rule)
-        for implementation in implementations
+        for engine in engines_of(implementation)
         for rule in rules
     ]
 

@@ -31,6 +31,18 @@ GROUP = "pytest_gup.implementations"
 FIXTURE = "gup_boot"
 FILESYSTEMS = ("ext4", "xfs", "btrfs", "tmpfs")
 LINUX_STALL_SECONDS = 300.0
+ENGINES = {
+    "quick": ("scenarios", "explorer"),
+    "ci": ("scenarios", "explorer", "packed"),
+    "nightly": ("scenarios", "explorer", "packed", "stateful"),
+}
+"""What is run on an implementation, by profile."""
+SLOW_ENGINES = {
+    "quick": ("scenarios",),
+    "ci": ("scenarios",),
+    "nightly": ("scenarios", "explorer", "packed"),
+}
+"""Likewise, where a program takes a second instead of a hundredth."""
 
 
 @attrs.frozen
@@ -43,7 +55,8 @@ class Implementation:
     """None: the fixture `gup_boot` gives it."""
     stall_seconds: float
     """How long one program may take before the run is given up."""
-    engines: tuple[str, ...] = ("scenarios", "stateful")
+    engines: Mapping[str, tuple[str, ...]] = attrs.field(factory=lambda: ENGINES)
+    """What is run on it, by profile."""
     folder: Path | None = None
     """Where the conftest is that has the fixture; None: it is visible everywhere."""
 
@@ -122,7 +135,7 @@ def _linux(spec: str, filesystem: str) -> Implementation:
     if missing:
         raise pytest.UsageError(f"--gup-impl={spec}: {missing}")
     boot = adapter.boot_for(filesystem)
-    return Implementation(spec, boot, LINUX_STALL_SECONDS, ("scenarios",))
+    return Implementation(spec, boot, LINUX_STALL_SECONDS, SLOW_ENGINES)
 
 
 def _registered(name: str, config: pytest.Config) -> Any:  # noqa: ANN401 - a plugin's

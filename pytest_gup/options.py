@@ -18,6 +18,7 @@ _HELP = {
     "promise": "what to hold the implementation to: document (default) or mainline",
     "profile": "how long to search: quick (default), ci or nightly",
     "time": "search for SECONDS instead of a number of programs",
+    "engines": "run these engines, such as scenarios,explorer, not the profile's",
     "seed": "seed of the random search; printed by every run",
     "corpus": "keep counterexamples in DIR, which may be shared (default: .gup)",
     "replay": "run one counterexample again, and nothing else",
@@ -26,6 +27,7 @@ _HELP = {
 _METAVARS = {
     "rules": "GLOB",
     "time": "SECONDS",
+    "engines": "NAME,...",
     "seed": "N",
     "corpus": "DIR",
     "replay": "ID|FILE",

@@ -4,7 +4,7 @@ Adds the packaged suite to what is collected, runs the engines, and gathers the
 verdicts of all workers into summary and report.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import attrs
 import pytest
 
 from conformance.engines.capabilities import Capabilities
+from conformance.engines.plan import Plan
 from conformance.engines.session import (
+    SEARCHES,
     EngineResult,
     ImplementationError,
     look_at,
@@ -28,7 +30,6 @@ from pytest_gup.collection import (
     Case,
     RulesModule,
     cases_of,
-    cases_of_replay,
     collect,
 )
 from pytest_gup.connect import Implementation, connect
@@ -40,9 +41,9 @@ from pytest_gup.selection import Selection
 from pytest_gup.settings import Settings
 from pytest_gup.summary import Summary, engine_record
 
-ENGINES = {
+ENGINES: dict[str, Callable[[Boot, Plan, Capabilities | None], EngineResult]] = {
     "scenarios": run_scenarios,
-    "stateful": run_search,
+    **{name: partial(run_search, name) for name in SEARCHES},
     "replay": run_replay,
 }
 
@@ -82,7 +83,7 @@ class GupSession:
             # What the ini file names is for runs like any other.
             specs = config.getoption("gup_impl") or [again.implementation]
         found = [connect(spec, config) for spec in specs]
-        cases = (cases_of_replay if again else cases_of)(found, settings.rules)
+        cases = cases_of(found, settings.engines_of, settings.rules)
         selected = selection.take(config, {case.name for case in cases})
         names = [implementation.id for implementation in found]
         summary = Summary(settings.as_text(), names, [r.id for r in settings.rules])

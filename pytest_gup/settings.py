@@ -7,13 +7,14 @@ from pathlib import Path
 import attrs
 import pytest
 
+from conformance.engines.budget import Budget
 from conformance.engines.plan import Known, Plan
-from conformance.engines.stateful import Budget
+from conformance.engines.session import SEARCHES
 from conformance.rules.catalogue import BY_ID, matching
 from conformance.rules.rule import Rule
 from conformance.verdicts import Promise
 from pytest_gup import options, replay
-from pytest_gup.connect import Implementation
+from pytest_gup.connect import ENGINES, Implementation
 from pytest_gup.corpus import Corpus
 from pytest_gup.counterexample import Counterexample
 
@@ -33,6 +34,8 @@ class Settings:
     rules: tuple[Rule, ...]
     seconds: float | None
     """How long to search; None: a number of programs, as the profile says."""
+    engines: tuple[str, ...]
+    """Those that were asked for; none: as the profile says."""
     report: Path | None
     corpus: Corpus
     """Where counterexamples are kept."""
@@ -61,6 +64,7 @@ class Settings:
             seed=options.number(config, "seed", int, 0) or 0,
             rules=_rules(config, again),
             seconds=seconds,
+            engines=_engines(config),
             report=config.invocation_params.dir / path if path else None,
             corpus=corpus,
             replay=again,
@@ -75,10 +79,23 @@ class Settings:
             promise=self.promise,
             budget=BUDGETS[self.profile],
             seed=self.seed,
-            seconds=self.seconds,
+            seconds=self._seconds_each(implementation),
             stall_seconds=implementation.stall_seconds,
             isolated=self.isolated,
         )
+
+    def engines_of(self, implementation: Implementation) -> Sequence[str]:
+        """Return what is run on an implementation."""
+        if self.replay is not None:
+            return ("replay",)
+        return self.engines or implementation.engines[self.profile]
+
+    def _seconds_each(self, implementation: Implementation) -> float | None:
+        """Share the time among the engines that go by it."""
+        if self.seconds is None:
+            return None
+        sharing = set(SEARCHES).intersection(self.engines_of(implementation))
+        return self.seconds / max(len(sharing), 1)
 
     def _known(self, implementation: Implementation) -> Sequence[Known]:
         if self.replay is not None:
@@ -91,6 +108,7 @@ class Settings:
             "promise": self.promise.value,
             "profile": self.profile,
             "time": self.seconds,
+            "engines": list(self.engines),
             "seed": self.seed,
             "rules": len(self.rules),
             "replay": self.replay and self.replay.id,
@@ -113,6 +131,17 @@ def _promise(config: pytest.Config, again: Counterexample | None) -> Promise:
     if again is None or config.getoption("gup_promise"):
         return promise
     return again.promise
+
+
+def _engines(config: pytest.Config) -> tuple[str, ...]:
+    named = options.text(config, "engines").replace(",", " ").split()
+    for name in named:
+        if name not in ENGINES["nightly"]:
+            raise pytest.UsageError(
+                f"--gup-engines: there is no engine {name!r} (should be some of "
+                f"{', '.join(ENGINES['nightly'])})"
+            )
+    return tuple(dict.fromkeys(named))
 
 
 def _rules(config: pytest.Config, again: Counterexample | None) -> tuple[Rule, ...]:

@@ -29,6 +29,7 @@ def engine_record(result: EngineResult) -> Record:
     record: Record = {
         "programs": result.programs,
         "seconds": result.seconds,
+        "states": result.states,
         "table": result.table.lines(),
         "counters": list(result.counters),
         "offers": [],
@@ -127,7 +128,10 @@ class Summary:
     def _print_engines(self, terminal: pytest.TerminalReporter, name: str) -> None:
         for engine, record in self._engines_of(name):
             seconds = f"{record['seconds']:.1f} s"
-            terminal.line(f"{engine}: {record['programs']} programs in {seconds}")
+            states = f", {record['states']} states" if record["states"] else ""
+            terminal.line(
+                f"{engine}: {record['programs']} programs in {seconds}{states}"
+            )
         for _, record in list(self._engines_of(name))[:1]:
             for line in record["offers"]:
                 terminal.line(line)

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 
 import pytest
 
+from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import run
+from conformance.engines.explorer import run_explorer
 from conformance.engines.judge import Judgement, judge
 from conformance.engines.scenario_run import probe
-from conformance.engines.stateful import Budget, run_stateful
 from conformance.interface import Boot
 from conformance.oracle.history import History
 from conformance.rules.catalogue import RULES
@@ -64,13 +65,13 @@ def on_scenarios(boot: Boot, capabilities: Capabilities) -> list[Judgement]:
 def on_search(
     boot: Boot, capabilities: Capabilities, seed: int, budget: Budget
 ) -> list[Judgement]:
-    """Judge drawn programs."""
+    """Judge programs that the explorer makes."""
     judgements: list[Judgement] = []
 
     def on_history(history: History) -> None:
         judgements.append(judge(history, RULES))
 
-    run_stateful(boot, capabilities, on_history, budget, seed)
+    run_explorer(boot, capabilities, on_history, budget, seed)
     return judgements
 
 

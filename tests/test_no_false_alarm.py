@@ -6,11 +6,14 @@ from collections.abc import Callable
 import attrs
 import pytest
 
+from conformance.engines.budget import Budget
 from conformance.engines.execution import run
 from conformance.engines.judge import Judgement, judge
+from conformance.engines.packed import run_packed
 from conformance.engines.scenario_run import probe
-from conformance.engines.stateful import Budget
+from conformance.engines.stateful import run_stateful
 from conformance.interface import Setup
+from conformance.oracle.history import History
 from conformance.program import Program
 from conformance.rules.catalogue import RULES
 from conformance.scenarios.catalogue import SCENARIOS
@@ -78,6 +81,24 @@ def test_the_second_stack_holds_what_it_offers() -> None:
     exercised = {rule for rule, count in premises(judgements).items() if count}
     assert violated(judgements) == set()
     assert len(exercised) >= SECOND_STACK_RULES_MIN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("boot", [reference, second], ids=["reference", "second"])
+@pytest.mark.parametrize("draw", [run_packed, run_stateful])
+def test_what_hypothesis_draws_accuses_no_correct_stack(
+    draw: Callable[..., None], boot: Callable[[Setup], object]
+) -> None:
+    """Other engines make other programs."""
+    judgements: list[Judgement] = []
+
+    def on_history(history: History) -> None:
+        judgements.append(judge(history, RULES))
+
+    draw(boot, probe(boot), on_history, Budget(150, 40), 0)
+
+    assert violated(judgements) == set()
+    assert [j.inconclusive for j in judgements if j.inconclusive] == []
 
 
 def with_folios(program: Program, pages: int) -> Program:

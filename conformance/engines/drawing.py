@@ -6,8 +6,11 @@ A method of a machine becomes the way to draw an operation by the decorator:
     def fsync(self, which: int, park: str | None) -> None:
         self.perform(Fsync(file=pick(self.files(), which)), park)
 
+Nothing here says by what it is drawn: Hypothesis draws a field from `Choice.among`,
+a packed program and the explorer find it there by a byte.
+
 Interface:
-  * `draws(name, can, **strategies)` fills `DRAWINGS`.
+  * `draws(name, can, **choices)` fills `DRAWINGS`.
   * `WHICH` chooses one of those that exist, by `pick`.
 """
 
@@ -15,23 +18,54 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from hypothesis import strategies as st
 
 from conformance.interface.points import FAULT, GUP_FAST, GUP_SLOW, WRITEBACK
 
-WHICH = st.integers(0, 7)
+BYTE_VALUES = 256
+
+
+@attrs.frozen
+class Choice:
+    """What one field is drawn from."""
+
+    among: tuple[Any, ...]
+    """At most 256 values; what stands there more than once is drawn more often."""
+    names: bool = False
+    """It says which thing is meant, or where: worth doing something to again."""
+
+    def at(self, byte: int) -> Any:  # noqa: ANN401 - a value of a field
+        """Return the value for a byte."""
+        return self.among[byte % len(self.among)]
+
+
+def numbers(least: int, most: int, *, names: bool = False) -> Choice:
+    """Return the choice of a number, both ends included."""
+    return Choice(tuple(range(least, most + 1)), names)
+
+
+def one_of(*among: Any) -> Choice:  # noqa: ANN401 - values of a field
+    """Return the choice of one of a few values."""
+    return Choice(among)
+
+
+_POINTS = (*GUP_FAST, *GUP_SLOW, *FAULT, *WRITEBACK)
+
+WHICH = numbers(0, 7, names=True)
 """Chooses one of those that exist; reduced by their number."""
-PAGE = st.integers(0, 3)
-PAGES = st.integers(1, 2)
-WORD = st.integers(0, 1)
-VALUE = st.integers(1, 250)
-PARK = st.none() | st.sampled_from((*GUP_FAST, *GUP_SLOW, *FAULT, *WRITEBACK))
+PAGE = numbers(0, 3, names=True)
+PAGES = numbers(1, 2)
+WORD = numbers(0, 1)
+VALUE = numbers(1, 250)
+EITHER = one_of(False, True)
+PARK = Choice((*(None for _ in _POINTS), *_POINTS))
 """Where a call is parked while the next operation runs; half of the time nowhere."""
-FILES_MAX, PROCESSES_MAX, MAPPINGS_MAX, PINS_MAX, DEVICES_MAX = 3, 3, 4, 4, 2
+FILES_MAX, PROCESSES_MAX, MAPPINGS_MAX, PINS_MAX, DEVICES_MAX = 5, 3, 4, 4, 2
+
+assert len(PARK.among) <= BYTE_VALUES
 
 
 Machine = Any
-"""The machine, inside of a decorator: Hypothesis's own decorators are untyped."""
+"""The machine, inside of a decorator: each method belongs to a class of its own."""
 
 
 @attrs.frozen
@@ -40,7 +74,7 @@ class Drawing:
 
     can: Callable[[Machine], object]
     """Whether there is something that it can be done to."""
-    arguments: dict[str, st.SearchStrategy[Any]]
+    arguments: dict[str, Choice]
     method: Callable[..., None]
 
 
@@ -54,7 +88,7 @@ Method = Callable[..., None]
 def draws(
     name: str,
     can: Callable[[Machine], object] = lambda _: True,
-    **arguments: st.SearchStrategy[Any],
+    **arguments: Choice,
 ) -> Callable[[Method], Method]:
     """Make a method the way to draw one operation, where it can be done."""
 

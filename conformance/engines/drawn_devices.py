@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from hypothesis import strategies as st
-
 from conformance.engines.drawing import (
     DEVICES_MAX,
+    EITHER,
     PAGE,
     PAGES,
     PARK,
@@ -14,6 +13,7 @@ from conformance.engines.drawing import (
     WHICH,
     WORD,
     draws,
+    one_of,
 )
 from conformance.engines.machine import StackMachine, pick
 from conformance.interface import (
@@ -60,10 +60,8 @@ class GupMachine(StackMachine):
         which=WHICH,
         page=PAGE,
         pages=PAGES,
-        write=st.integers(0, 3).map(bool),
-        option=st.sampled_from(
-            ("", "", "longterm", "nowait", "tracked", "tracked", "force")
-        ),
+        write=one_of(False, True, True, True),
+        option=one_of("", "", "longterm", "nowait", "tracked", "tracked", "force"),
         park=PARK,
     )
     def get_user_pages(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
@@ -75,10 +73,8 @@ class GupMachine(StackMachine):
         which=WHICH,
         page=PAGE,
         pages=PAGES,
-        write=st.integers(0, 3).map(bool),
-        option=st.sampled_from(
-            ("", "", "longterm", "nowait", "tracked", "tracked", "force")
-        ),
+        write=one_of(False, True, True, True),
+        option=one_of("", "", "longterm", "nowait", "tracked", "tracked", "force"),
         park=PARK,
     )
     def get_user_pages_fast(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
@@ -102,7 +98,7 @@ class GupMachine(StackMachine):
         lambda m: m.pins(write=True),
         which=WHICH,
         page=WHICH,
-        whole=st.booleans(),
+        whole=EITHER,
         park=PARK,
     )
     def put_user_pages_dirty_lock(

@@ -1,8 +1,7 @@
 """How operations on files, the filesystem and the disk are drawn."""
 
-from hypothesis import strategies as st
-
 from conformance.engines.drawing import (
+    EITHER,
     FILES_MAX,
     PAGE,
     PAGES,
@@ -11,6 +10,8 @@ from conformance.engines.drawing import (
     WHICH,
     WORD,
     draws,
+    numbers,
+    one_of,
 )
 from conformance.engines.machine import StackMachine, pick
 from conformance.interface import (
@@ -59,7 +60,7 @@ class FileMachine(StackMachine):
         file = pick(self.files(), which)
         self.perform(Write(file=file, page=page, word=word, value=value))
 
-    @draws("truncate", lambda m: m.files(), which=WHICH, words=st.integers(0, 8))
+    @draws("truncate", lambda m: m.files(), which=WHICH, words=numbers(0, 8))
     def truncate(self, which: int, words: int) -> None:
         self.perform(Truncate(file=pick(self.files(), which), words=words))
 
@@ -140,9 +141,7 @@ class FilesystemMachine(StackMachine):
     def free_disk(self) -> None:
         self.perform(FreeDisk())
 
-    @draws(
-        "hold", lambda m: not m.running.handles.is_held, at=st.sampled_from(HoldPoint)
-    )
+    @draws("hold", lambda m: not m.running.handles.is_held, at=one_of(*HoldPoint))
     def hold(self, at: HoldPoint) -> None:
         self.perform(Hold(at=at))
 
@@ -150,7 +149,7 @@ class FilesystemMachine(StackMachine):
     def release(self) -> None:
         self.perform(Release())
 
-    @draws("fail_next", write=st.booleans())
+    @draws("fail_next", write=EITHER)
     def fail_next(self, write: bool) -> None:
         self.perform(FailNext(write=write))
 

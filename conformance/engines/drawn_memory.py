@@ -1,7 +1,5 @@
 """How operations on address spaces are drawn, and what happens to their pages."""
 
-from hypothesis import strategies as st
-
 from conformance.engines.drawing import (
     MAPPINGS_MAX,
     PAGE,
@@ -11,6 +9,8 @@ from conformance.engines.drawing import (
     WHICH,
     WORD,
     draws,
+    numbers,
+    one_of,
 )
 from conformance.engines.machine import StackMachine, pick
 from conformance.interface import (
@@ -40,8 +40,8 @@ class MemoryMachine(StackMachine):
         lambda m: m.files() and m.unused_mappings(PROCESSES_MAX, MAPPINGS_MAX),
         which=WHICH,
         where=WHICH,
-        writable=st.integers(0, 4),
-        kind=st.sampled_from(("file", "file", "private", "anonymous", "anonymous")),
+        writable=numbers(0, 4),
+        kind=one_of("file", "file", "private", "anonymous", "anonymous"),
     )
     def mmap(self, which: int, where: int, writable: int, kind: str) -> None:
         unused = self.unused_mappings(PROCESSES_MAX, MAPPINGS_MAX)
@@ -65,7 +65,7 @@ class MemoryMachine(StackMachine):
         "mprotect",
         lambda m: len(m.mappings()) > 1,
         which=WHICH,
-        writable=st.integers(0, 3),
+        writable=numbers(0, 3),
     )
     def mprotect(self, which: int, writable: int) -> None:
         process, mapping = pick(self.mappings(), which)

@@ -122,6 +122,10 @@ class Execution:
         """Ask one operation, let everything settle, look at the stack."""
         return self._perform(operation, is_epilogue=False)
 
+    def pending(self) -> list[Call]:
+        """Return the calls in progress, parked ones included."""
+        return [self.history.calls[index] for index in self._invocations]
+
     def _perform(self, operation: Operation, *, is_epilogue: bool) -> Call:
         call = Call(len(self.history.calls), operation, is_epilogue=is_epilogue)
         self.history.calls.append(call)

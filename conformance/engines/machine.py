@@ -1,23 +1,23 @@
-"""What a state machine over the vocabulary knows: the stack, and what exists on it.
+"""What a machine that draws operations knows: the stack, and what exists on it.
 
-The operations themselves are drawn in `stateful.py`.
+How each operation is drawn stands in `drawn_*.py`; `vocabulary.py` has them all.
 
 Interface:
+  * `begin(...)` boots a stack; `end()` looks at everything that was written, and
+    hands over the history.
   * `wants(name)` before an operation is drawn, `perform(operation)` when it is.
-  * `files`, `mappings`, `pins`, `dirty_pins` tell what an operation can be done to.
+  * `files`, `mappings`, `pins`, `clean_pins` tell what an operation can be done to.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import attrs
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import Execution
 from conformance.interface import (
-    OPERATIONS,
     Boot,
     DeviceWrite,
     Evict,
@@ -35,13 +35,17 @@ from conformance.interface import (
     Setup,
     Thaw,
 )
-from conformance.oracle.history import History
+from conformance.oracle.history import Call, History
 from conformance.program import Preempt, Program
 
 Chosen = TypeVar("Chosen")
 
 
-class StackMachine(RuleBasedStateMachine):
+CUTTING = frozenset({"truncate", "punch_hole", "unlink", "umount", "direct_write"})
+"""Operations that take pages out of a file."""
+
+
+class StackMachine:
     """Performs operations; hands over the history when the program is over."""
 
     def __init__(
@@ -56,6 +60,10 @@ class StackMachine(RuleBasedStateMachine):
         self.on_history = on_history
         self.execution: Execution | None = None
         self.left_out: frozenset[str] = frozenset()
+        self.used: Counter[str] = Counter()
+        """How often each operation was performed in this program."""
+        self._written: set[int] = set()
+        """The pins that a device has written to since they were made."""
 
     # --- what can be drawn ------------------------------------------------------
 
@@ -71,7 +79,16 @@ class StackMachine(RuleBasedStateMachine):
             preempt = Preempt(call=here, at=park, until=here + 1)
             schedule = (*execution.program.schedule, preempt)
             execution.program = attrs.evolve(execution.program, schedule=schedule)
-        execution.perform(operation)
+        self.used[operation.name] += 1
+        self.noted(execution.perform(operation))
+
+    def noted(self, call: Call) -> None:
+        """Note a call that has settled."""
+        operation = call.operation
+        if isinstance(operation, GetUserPages):
+            self._written.discard(operation.pin)
+        elif isinstance(operation, DeviceWrite) and call.was_asked:
+            self._written.add(operation.pin)
 
     @property
     def running(self) -> Execution:
@@ -107,33 +124,19 @@ class StackMachine(RuleBasedStateMachine):
             and (write is None or pin.write is write)
         ]
 
-    def _written(self) -> set[int]:
-        """Return the pins that a device has written to since they were made."""
-        written: set[int] = set()
-        for call in self.running.history.calls:
-            operation = call.operation
-            if isinstance(operation, GetUserPages):
-                written.discard(operation.pin)
-            elif isinstance(operation, DeviceWrite) and call.was_asked:
-                written.add(operation.pin)
-        return written
-
     def clean_pins(self) -> list[int]:
         """Return the pins that a caller may put without marking pages dirty.
 
         That is: those that no device has written to.
         """
-        written = self._written()
-        return [pin for pin in self.pins() if pin not in written]
+        return [pin for pin in self.pins() if pin not in self._written]
 
     def quiet_pins(self) -> list[int]:
         """Return the write pins whose pages a caller may dirty without their locks.
 
         The caller must know that nobody truncates the file meanwhile.
         """
-        cutting = {"truncate", "punch_hole", "unlink", "umount", "direct_write"}
-        calls = self.running.history.calls
-        if any(c.is_pending and c.operation.name in cutting for c in calls):
+        if any(call.operation.name in CUTTING for call in self.running.pending()):
             return []
         return self.pins(write=True)
 
@@ -211,28 +214,27 @@ class StackMachine(RuleBasedStateMachine):
 
     # --- beginning and end ------------------------------------------------------
 
-    @initialize(
-        wanted=st.sets(st.sampled_from(Feature)),
-        left_out=st.sets(st.sampled_from(sorted(OPERATIONS)), max_size=8),
-        folio_pages=st.sampled_from((1, 1, 1, 2)),
-        movable_pages=st.sampled_from((0, 0, 16)),
-    )
-    def start(
+    def begin(
         self,
-        wanted: set[Feature],
-        left_out: set[str],
-        folio_pages: int,
-        movable_pages: int,
+        wanted: Iterable[Feature] = (),
+        left_out: Iterable[str] = (),
+        folio_pages: int = 1,
+        movable_pages: int = 0,
     ) -> None:
         """Boot a stack with some of its features; leave some operations out."""
         self.left_out = frozenset(left_out)
         offered = self.capabilities.features_offered
         features = frozenset(wanted) & offered - {Feature.SMALL_LIMITS}
         sizes = Geometry(folio_pages=folio_pages, movable_pages=movable_pages)
-        setup = Setup(sizes, features=features)
-        self.execution = Execution(self.boot, Program(setup=setup))
+        self.start_program(Program(setup=Setup(sizes, features=features)))
 
-    def teardown(self) -> None:
+    def start_program(self, program: Program) -> None:
+        """Boot the stack for a program, of which no operation is performed yet."""
+        self.used.clear()
+        self._written.clear()
+        self.execution = Execution(self.boot, attrs.evolve(program, operations=()))
+
+    def end(self) -> None:
         """Look at everything that was written, judge, and let go of the stack."""
         if self.execution is None:
             return

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from conformance.engines.budget import Budget
 from conformance.engines.shrink import RUNS_MAX
-from conformance.engines.stateful import Budget
 from conformance.program import Program
 from conformance.rules.catalogue import RULES
 from conformance.rules.rule import Rule

@@ -1,7 +1,7 @@
 """Judging one implementation with one engine, from beginning to end.
 
 Interface:
-  * `run_scenarios(boot, plan)` and `run_search(boot, plan)` return an
+  * `run_scenarios(boot, plan)` and `run_search(engine, boot, plan)` return an
     `EngineResult`: a verdict for each rule, whatever the implementation does.
   * `run_replay(boot, plan)` runs the known programs of a plan and nothing else.
   * `Plan` says which rules, by which promise, with which budget.
@@ -37,6 +37,7 @@ from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Verdict
 
 __all__ = [
+    "SEARCHES",
     "STALL_SECONDS",
     "EngineResult",
     "ImplementationError",
@@ -47,6 +48,9 @@ __all__ = [
     "run_search",
     "without_stack",
 ]
+
+SEARCHES = ("explorer", "packed", "stateful")
+"""The engines that draw programs, the fastest first."""
 
 STALLS_MAX = 2
 """Programs without an end after which an engine runs no more of them."""
@@ -68,6 +72,8 @@ class EngineResult:
     """The counters over all programs, interpreted as the document does."""
     known: dict[str, Verdict] = attrs.field(factory=dict[str, Verdict])
     """By id of a known program that was run: what it alone says about its rule."""
+    states: int = 0
+    """Different states that a search has seen, if it counts them."""
 
 
 class ImplementationError(Exception):
@@ -90,6 +96,8 @@ class _Gathering:
     current: str | None = None
     """The scenario that is running."""
     known: dict[str, Verdict] = attrs.field(factory=dict[str, Verdict])
+    states: int = 0
+    begin: float = attrs.field(factory=time.monotonic)
     stalls: int = 0
     """Children that were ended because a program did not end."""
 
@@ -131,7 +139,16 @@ class _Gathering:
         for known in self.plan.known:
             if known.scenario().name == message.name:
                 self.known[known.id] = verdict_on(message.judgement, known.rule)
-        self.plan.on_progress(f"{self.programs} programs")
+        self.plan.on_progress(self._progress(message.states))
+
+    def _progress(self, states: int) -> str:
+        """Say how far it is, and how fast it goes."""
+        rate = self.programs / max(time.monotonic() - self.begin, 0.001)
+        words = f"{self.programs} programs, {rate:.0f}/s"
+        if states:
+            words += f", {states} states, {states - self.states} new"
+        self.states = states
+        return words
 
     def _concerned(self, name: str | None) -> Sequence[str] | None:
         """Return the rules that a scenario is written for; None: all."""
@@ -261,14 +278,14 @@ def _after(scenarios: list[Scenario], name: str | None) -> list[Scenario]:
 
 
 def run_search(
-    boot: Boot, plan: Plan, capabilities: Capabilities | None = None
+    engine: str, boot: Boot, plan: Plan, capabilities: Capabilities | None = None
 ) -> EngineResult:
-    """Draw programs with the state machine; judge all rules on each."""
+    """Draw programs with an engine, one of `SEARCHES`; judge all rules on each."""
     begin = time.monotonic()
     capabilities = capabilities or look_at(boot, plan)
     gathering = _Gathering(Tally(plan.rules, capabilities, plan.promise), plan)
-    gathering.gather(boot, partial(work.search, boot, plan, capabilities))
-    return _result("stateful", gathering, boot, begin)
+    gathering.gather(boot, partial(work.search, boot, plan, capabilities, engine))
+    return _result(engine, gathering, boot, begin)
 
 
 def _result(
@@ -284,6 +301,7 @@ def _result(
         time.monotonic() - begin,
         tuple(gathering.readings.lines()),
         gathering.known,
+        gathering.states,
     )
 
 

@@ -6,27 +6,37 @@ Interface:
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 
 import attrs
 
+from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import BootError, run
+from conformance.engines.explorer import Explorer
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Send
 from conformance.engines.judge import Judgement, judge
 from conformance.engines.operations_table import OperationsTable
+from conformance.engines.packed import run_packed
 from conformance.engines.plan import Plan
 from conformance.engines.scenario_run import probe
 from conformance.engines.shrink import shrink
-from conformance.engines.stateful import Budget, run_stateful
+from conformance.engines.stateful import run_stateful
 from conformance.engines.tally import Violation
 from conformance.interface import Boot
 from conformance.oracle.history import Crash, History
 from conformance.program import Program
 from conformance.rules.rule import Rule
 from conformance.scenarios.scenario import Scenario
+
+Draw = Callable[[Boot, Capabilities, Callable[[History], None], Budget, int], None]
+"""Draws programs, and hands over the history of each."""
+
+DRAWN_BY: dict[str, Draw] = {"packed": run_packed, "stateful": run_stateful}
+"""The engines that Hypothesis draws for, by name."""
 
 LOT_PROGRAMS = 25
 """Programs drawn between two looks at the clock."""
@@ -53,6 +63,8 @@ class Judged:
     table: OperationsTable
     readings: Readings
     name: str | None
+    states: int = 0
+    """How many different states the search has seen so far, if it counts them."""
 
 
 @attrs.frozen
@@ -95,17 +107,40 @@ def run_scenarios(
             send(_judged(history, plan, scenario.name))
 
 
-def search(boot: Boot, plan: Plan, capabilities: Capabilities, send: Send) -> None:
-    """Send `Judged` for each program drawn."""
+def search(
+    boot: Boot, plan: Plan, capabilities: Capabilities, engine: str, send: Send
+) -> None:
+    """Send `Judged` for each program drawn by an engine."""
+    draw = _explore if engine == "explorer" else partial(_have_drawn, DRAWN_BY[engine])
+    try:
+        draw(boot, plan, capabilities, send)
+    except BootError as error:
+        send(NoStack(f"boot fails: {_short(str(error))}"))
 
+
+def _explore(boot: Boot, plan: Plan, capabilities: Capabilities, send: Send) -> None:
+    def on_history(history: History) -> None:
+        send(attrs.evolve(_judged(history, plan, None), states=explorer.states))
+
+    operations = plan.budget.operations
+    explorer = Explorer(boot, capabilities, on_history, operations, plan.seed)
+    if plan.seconds is None:
+        for _ in range(plan.budget.programs):
+            explorer.explore()
+        return
+    deadline = time.monotonic() + plan.seconds
+    while time.monotonic() < deadline:
+        explorer.explore()
+
+
+def _have_drawn(
+    draw: Draw, boot: Boot, plan: Plan, capabilities: Capabilities, send: Send
+) -> None:
     def on_history(history: History) -> None:
         send(_judged(history, plan, None))
 
-    try:
-        for budget, seed in _rounds(plan):
-            run_stateful(boot, capabilities, on_history, budget, seed)
-    except BootError as error:
-        send(NoStack(f"boot fails: {_short(str(error))}"))
+    for budget, seed in _rounds(plan):
+        draw(boot, capabilities, on_history, budget, seed)
 
 
 def _rounds(plan: Plan) -> Iterator[tuple[Budget, int]]:

@@ -27,7 +27,7 @@ def test_ids_name_implementation_engine_and_rule(quick: Run) -> None:
     assert nodes(result) == [
         "test_mine.py::test_mine",
         "conformance/test_rules.py::test_rule[good-scenarios-LT-REFUSE]",
-        "conformance/test_rules.py::test_rule[good-stateful-LT-REFUSE]",
+        "conformance/test_rules.py::test_rule[good-explorer-LT-REFUSE]",
     ]
 
 
@@ -288,5 +288,5 @@ def test_nodes_of_an_engine_are_a_group(quick: Run, pytester: pytest.Pytester) -
     grouped = quick("--gup-impl=good", "--collect-only")
     plain = quick("--gup-impl=good", "--collect-only", "-p", "no:xdist")
 
-    grouped.stdout.fnmatch_lines(["group good-scenarios", "group good-stateful"])
+    grouped.stdout.fnmatch_lines(["group good-scenarios", "group good-explorer"])
     plain.stdout.no_fnmatch_line("group *")

@@ -234,8 +234,8 @@ def test_the_kernel_without_what_it_needs(
     result.stderr.fnmatch_lines(["ERROR: --gup-impl=linux:ext4: run it as root"])
 
 
-def test_the_kernel_runs_scenarios_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is slow: it gets more patience, and no random search."""
+def test_the_kernel_gets_more_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is slow: there is no random search unless a night is given for it."""
     adapter = pytest.importorskip("pytest_gup.adapters.linux")
     monkeypatch.setattr(adapter, "missing", lambda _: None)
     monkeypatch.setattr(adapter, "boot_for", lambda filesystem: filesystem)
@@ -243,7 +243,8 @@ def test_the_kernel_runs_scenarios_only(monkeypatch: pytest.MonkeyPatch) -> None
     found = connect._linux("linux:xfs", "xfs")
 
     assert str(found.boot) == "xfs"
-    assert found.engines == ("scenarios",)
+    assert found.engines["quick"] == ("scenarios",)
+    assert "explorer" in found.engines["nightly"]
     assert found.stall_seconds == connect.LINUX_STALL_SECONDS
 
 

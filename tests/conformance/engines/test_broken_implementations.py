@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from conformance.engines.budget import Budget
 from conformance.engines.session import EngineResult, Plan, run_scenarios, run_search
-from conformance.engines.stateful import Budget
 from conformance.interface import (
     Errno,
     Fsync,
@@ -225,7 +225,7 @@ def test_a_search_over_a_broken_stack_ends(sort: str) -> None:
     act, verdict = SORTS[sort]
     plan = Plan(budget=Budget(20, 20), stall_seconds=5.0)
 
-    result = run_search(breaking("store", act), plan)
+    result = run_search("explorer", breaking("store", act), plan)
 
     verdicts = {each.verdict for each in result.results.values()}
     assert verdict in verdicts

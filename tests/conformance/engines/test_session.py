@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from conformance.engines import session, work
+from conformance.engines.budget import Budget
 from conformance.engines.judge import Judgement
 from conformance.engines.plan import Plan
 from conformance.engines.session import (
@@ -17,7 +18,6 @@ from conformance.engines.session import (
     run_search,
     without_stack,
 )
-from conformance.engines.stateful import Budget
 from conformance.engines.tally import Tally, Violation
 from conformance.interface import (
     Boot,
@@ -214,7 +214,7 @@ def test_a_search_that_cannot_boot_is_a_crash(tmp_path: Path) -> None:
         mark.touch()
         return boot_good(setup)
 
-    found = run_search(boot, plan(budget=Budget(2, 5)))
+    found = run_search("explorer", boot, plan(budget=Budget(2, 5)))
 
     assert {r.verdict for r in found.results.values()} == {Verdict.CRASHED}
     assert "no memory" in str(found.results["MKW-EVERY"].reason)
@@ -224,7 +224,7 @@ def test_a_search_is_repeatable() -> None:
     """The same seed draws the same programs."""
 
     def drawn(seed: int) -> dict[str, int]:
-        found = run_search(boot_good, plan(budget=Budget(3, 10), seed=seed))
+        found = run_search("explorer", boot_good, plan(budget=Budget(3, 10), seed=seed))
         return {name: row.drawn for name, row in found.table.rows.items()}
 
     assert drawn(1) == drawn(1)
@@ -232,7 +232,7 @@ def test_a_search_is_repeatable() -> None:
 
 def test_a_search_by_the_clock_draws_lots() -> None:
     """No time, no program; a little time, at least one lot."""
-    none = run_search(boot_good, plan(seconds=0.0))
+    none = run_search("explorer", boot_good, plan(seconds=0.0))
     times = iter([0.0, 0.5, 2.0])
 
     class Clock:

@@ -2,14 +2,13 @@
 
 import pytest
 
+from conformance.engines.budget import Budget
 from conformance.engines.drawing import DRAWINGS
 from conformance.engines.execution import run
 from conformance.engines.groups import GROUPS
-from conformance.engines.machine import StackMachine
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.scenario_run import probe
 from conformance.engines.stateful import (
-    Budget,
     ConformanceMachine,
     run_stateful,
 )
@@ -18,7 +17,7 @@ from conformance.interface import OPERATIONS
 from conformance.oracle.history import History
 from reference_impl import boot
 
-EXECUTED_MIN = 0.006
+EXECUTED_MIN = 0.01
 """Of all operations that are executed."""
 SEEDS = range(25)
 """Many short runs: Hypothesis makes programs of one run out of each other, so that a
@@ -26,7 +25,9 @@ long one tells little more about the shares than a short one."""
 SKIPPED_MAX = 0.5
 
 
-def drawn(budget: Budget, seed: int, machine: type[StackMachine]) -> list[History]:
+def drawn(
+    budget: Budget, seed: int, machine: type[ConformanceMachine]
+) -> list[History]:
     """Run the machine on the reference and return what happened."""
     histories: list[History] = []
     run_stateful(boot, probe(boot), histories.append, budget, seed, machine)

@@ -1,0 +1,237 @@
+"""The explorer: a search loop of our own, without Hypothesis, for long runs.
+
+Every program is made by `random.Random`, whose numbers are the same for a seed on
+every Python, so that a seed means the same programs everywhere. Four things make it
+find more than chance would:
+
+* *Weights*: each program likes some groups of operations and leaves some operations
+  out, so that the others meet more often.
+* *Locality*: a few operations of one group in a row, often on the thing that was used
+  last.
+* *Rarity*: every other operation is one that the whole run has performed seldom.
+* *Novelty*: a program that brought the stack to a state that was new is gone on from:
+  its beginning is performed again, and then others follow. So is one for which the
+  `guide` says that it has reached something new, such as lines of the implementation.
+
+A state is what the stack shows - of which pages it is does not matter - with what is
+held and pending, and the last answer. A stack that shows nothing is known by that.
+
+Interface:
+  * `Explorer(boot, capabilities, on_history, operations, seed)`, then `explore()` as
+    often as wanted; `states` is how many different ones were seen.
+  * `run_explorer(boot, capabilities, on_history, budget, seed)` explores as many
+    programs as the budget says.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Sequence
+from operator import attrgetter
+from random import Random
+from typing import Protocol
+
+import attrs
+
+from conformance.engines.budget import Budget
+from conformance.engines.capabilities import Capabilities
+from conformance.engines.decoding import FIELDS_MAX, HEADER_BYTES, NAMES, PackedMachine
+from conformance.engines.execution import Execution
+from conformance.engines.groups import GROUPS
+from conformance.engines.vocabulary import Argument
+from conformance.interface import Boot
+from conformance.oracle.history import Call, History
+from conformance.program import Program
+
+BURST_MAX = 7
+"""Operations of one group in a row."""
+APPETITES = (0, 1, 1, 2, 4)
+"""How much a program likes a group, beside the group's own share."""
+RARITY = 2
+"""How much a rare operation is preferred to one that is less so."""
+POOL_MAX = 48
+"""Programs that are gone on from; the oldest are forgotten."""
+
+
+class Guide(Protocol):
+    """What else makes a program worth going on from."""
+
+    def begin(self) -> None:
+        """Note that a program begins."""
+        ...
+
+    def has_found(self) -> bool:
+        """Tell whether the program that is ending has reached something new."""
+        ...
+
+
+@attrs.define(eq=False)
+class Explorer:
+    """A run of programs, each of which knows what those before have done."""
+
+    boot: Boot
+    capabilities: Capabilities
+    on_history: Callable[[History], None]
+    operations: int = Budget().operations
+    seed: int = 0
+    guide: Guide | None = None
+    performed: Counter[str] = attrs.field(factory=Counter[str])
+    pool: deque[Program] = attrs.field(
+        factory=lambda: deque[Program](maxlen=POOL_MAX), init=False
+    )
+    """Beginnings of programs, each up to what was new in it."""
+    _seen: set[int] = attrs.field(factory=set[int], init=False)
+    _random: Random = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._random = Random(self.seed)  # noqa: S311 - it need not be secret
+
+    @property
+    def states(self) -> int:
+        """How many different states were seen."""
+        return len(self._seen)
+
+    def explore(self) -> None:
+        """Run one program."""
+        if self.guide is not None:
+            self.guide.begin()
+        machine = _ExploringMachine(self)
+        machine.run_one(self.operations)
+
+    def below(self, count: int) -> int:
+        """Return a number from 0 to count - 1; the same on every Python."""
+        return int(self._random.random() * count)
+
+    def bytes(self, count: int) -> bytes:
+        """Return some bytes; the same on every Python."""
+        return self._random.getrandbits(8 * count).to_bytes(count, "little")
+
+    def is_new(self, state: Hashable) -> bool:
+        """Take a state; tell whether it was never seen before."""
+        before = len(self._seen)
+        self._seen.add(hash(state))
+        return len(self._seen) > before
+
+    def keep(self, program: Program, news: int) -> None:
+        """Keep a program up to its last news, to go on from there."""
+        if self.guide is not None and self.guide.has_found():
+            news = len(program.operations)
+        if news:
+            schedule = [preempt for preempt in program.schedule if preempt.call < news]
+            self.pool.append(
+                Program(program.operations[:news], program.setup, schedule)
+            )
+
+
+class _ExploringMachine(PackedMachine):
+    """One program of an exploration."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        super().__init__(explorer.boot, explorer.capabilities, self.hand_over)
+        self.explorer = explorer
+        performed = explorer.performed
+        self.rarest = sorted(NAMES, key=performed.__getitem__)
+        """All operations, those first that the run has performed least often."""
+        self.news = 0
+        """Operations up to the last one that brought a new state."""
+
+    def hand_over(self, history: History) -> None:
+        """Keep what is worth going on from; pass the history on."""
+        drawn = history.program.operations[: history.drawn]
+        program = attrs.evolve(history.program, operations=drawn)
+        self.explorer.keep(program, self.news)
+        self.explorer.on_history(history)
+
+    def run_one(self, operations: int) -> None:
+        """Perform a program: a new one, or one that goes on from a beginning."""
+        explorer = self.explorer
+        header = explorer.bytes(HEADER_BYTES)
+        if explorer.pool and explorer.below(2):
+            self.take_tastes(header)
+            self.repeat(explorer.pool[explorer.below(len(explorer.pool))])
+        else:
+            self.begin_packed(header)
+        groups = self.liked_groups()
+        calls = self.running.history.calls
+        while len(calls) < operations and not self.running.is_over:
+            self.burst(groups[explorer.below(len(groups))])
+        self.end()
+
+    def repeat(self, beginning: Program) -> None:
+        """Perform the beginning of an earlier program."""
+        self.start_program(beginning)
+        for operation in beginning.operations:
+            self.perform(operation)
+
+    def liked_groups(self) -> Sequence[Sequence[str]]:
+        """Return groups, each as often as this program likes it."""
+        likes = {
+            group: APPETITES[self.explorer.below(len(APPETITES))]
+            for group in dict.fromkeys(GROUPS)
+        }
+        return [group for group in GROUPS for _ in range(likes[group])] or GROUPS
+
+    def burst(self, group: Sequence[str]) -> None:
+        """Perform a few operations in a row: of the group, and rare ones."""
+        for _ in range(2 + self.explorer.below(BURST_MAX - 1)):
+            if self.explorer.below(2):
+                self.perform_rare()
+            else:
+                self.perform_of(group)
+
+    def perform_of(self, group: Sequence[str]) -> None:
+        """Perform one operation of a group, and before it what it takes."""
+        first = self.explorer.below(len(group))
+        self.reach_first((*group[first:], *group[:first]), self.argument())
+
+    def perform_rare(self) -> None:
+        """Perform one that is rare in the run, and before it what it takes."""
+        most = len(self.rarest)
+        for _ in range(RARITY):
+            most = self.explorer.below(most) + 1
+        self.reach_first(self.rarest[most - 1 :], self.argument())
+
+    def argument(self) -> Argument:
+        """Return what gives values for fields."""
+        return self.argument_of(self.explorer.bytes(FIELDS_MAX))
+
+    def noted(self, call: Call) -> None:
+        """Count what was performed; see whether it brought a new state."""
+        super().noted(call)
+        self.explorer.performed[call.operation.name] += 1
+        if self.explorer.is_new(state_of(self.running, call)):
+            self.news = len(self.running.history.calls)
+
+
+def state_of(execution: Execution, call: Call) -> Hashable:
+    """Return what tells the state after a call from others."""
+    sample = execution.history.samples[-1]
+    handles = execution.handles
+    shown = sample.pages, sample.pins, sample.mapped
+    return (
+        call.operation.name,
+        call.refused,
+        handles.is_held,
+        handles.is_frozen,
+        handles.is_full,
+        handles.is_mounted,
+        tuple(sorted(each.operation.name for each in execution.pending())),
+        *(frozenset(map(_signed, views.values())) for views in shown),
+    )
+
+
+_signed = attrgetter(
+    *("is_cached", "is_dirty", "is_under_writeback", "is_locked", "is_uptodate"),
+    *("has_buffers", "maybe_pinned", "is_exclusive", "writable_ptes", "dirty_ptes"),
+)
+
+
+def run_explorer(
+    boot: Boot,
+    capabilities: Capabilities,
+    on_history: Callable[[History], None],
+    budget: Budget = Budget(),
+    seed: int = 0,
+) -> None:
+    """Explore as many programs as the budget says; hand over the history of each."""
+    explorer = Explorer(boot, capabilities, on_history, budget.operations, seed)
+    for _ in range(budget.programs):
+        explorer.explore()

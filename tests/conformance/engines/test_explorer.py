@@ -1,0 +1,117 @@
+"""The explorer: no operation starves, a seed means the same, what is new is gone on."""
+
+import attrs
+import pytest
+
+from conformance.engines.budget import Budget
+from conformance.engines.execution import run
+from conformance.engines.explorer import Explorer, run_explorer
+from conformance.engines.operations_table import OperationsTable
+from conformance.engines.scenario_run import probe
+from conformance.engines.timeline import timeline
+from conformance.oracle.history import History
+from reference_impl import boot
+
+EXECUTED_MIN = 0.01
+"""Of all operations that are executed."""
+SKIPPED_MAX = 0.5
+
+
+def explored(budget: Budget, seed: int) -> list[History]:
+    """Explore the reference and return what happened."""
+    histories: list[History] = []
+    run_explorer(boot, probe(boot), histories.append, budget, seed)
+    return histories
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_no_operation_starves(seed: int) -> None:
+    """What the reference offers is executed often enough."""
+    table = OperationsTable()
+    for history in explored(Budget(250, 40), seed):
+        table.add(history.calls[: history.drawn])
+
+    executed = sum(row.executed for row in table.rows.values())
+    share = {
+        name: table.rows[name].executed / executed if name in table.rows else 0.0
+        for name in probe(boot).parameters
+    }
+    assert {name for name, part in share.items() if part < EXECUTED_MIN} == set()
+    assert all(row.skipped <= SKIPPED_MAX * row.drawn for row in table.rows.values())
+
+
+def test_the_same_seed_makes_the_same_programs() -> None:
+    """A run can be repeated."""
+    budget = Budget(8, 20)
+
+    first, second, other = explored(budget, 7), explored(budget, 7), explored(budget, 8)
+
+    assert [h.program for h in first] == [h.program for h in second]
+    assert [h.program for h in first] != [h.program for h in other]
+
+
+def test_a_seed_means_the_same_on_every_python() -> None:
+    """All that an explorer chooses comes from these two."""
+    explorer = Explorer(boot, probe(boot), lambda _: None, seed=3)
+
+    assert [explorer.below(1000) for _ in range(4)] == [237, 544, 369, 603]
+    assert explorer.bytes(4) == b"\xa64/\xa0"
+
+
+@pytest.mark.slow
+def test_programs_run_again_as_stored() -> None:
+    """A program that was made step by step is a program like any other."""
+    for history in explored(Budget(30, 40), 3):
+        again = run(boot, history.program)
+
+        assert timeline(again) == timeline(history)
+
+
+def test_programs_begin_like_those_that_brought_something_new() -> None:
+    """Many begin as an earlier one did, to go on from there."""
+    histories = explored(Budget(30, 20), 0)
+    beginnings = [
+        h.program.operations[:8] for h in histories if len(h.program.operations) > 8
+    ]
+
+    assert len(set(beginnings)) < len(beginnings)
+
+
+@attrs.define(eq=False)
+class _Wants:
+    """A guide for which every program has reached something new."""
+
+    begun: int = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def has_found(self) -> bool:
+        return True
+
+
+def test_a_guide_says_what_is_gone_on_from() -> None:
+    """Each program is kept whole then, news or not."""
+    guide = _Wants()
+    explorer = Explorer(boot, probe(boot), lambda _: None, 10, guide=guide)
+
+    for _ in range(3):
+        explorer.explore()
+
+    assert guide.begun == len(explorer.pool) == 3
+    assert all(len(program.operations) >= 10 for program in explorer.pool)
+
+
+def test_states_are_counted_once() -> None:
+    """Nothing is new in a program that was made before."""
+    explorer = Explorer(boot, probe(boot), lambda _: None, 10)
+    explorer.explore()
+    seen = explorer.states
+    explorer._random.seed(0)
+    explorer.pool.clear()
+    explorer.performed.clear()
+
+    explorer.explore()
+
+    assert explorer.states == seen > 1

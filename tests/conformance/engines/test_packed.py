@@ -1,0 +1,127 @@
+"""Packed programs: bytes mean operations, and Hypothesis makes them."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from conformance.engines.budget import Budget
+from conformance.engines.decoding import (
+    HEADER_BYTES,
+    NAMES,
+    SLOT_BYTES,
+    PackedMachine,
+    size_of,
+)
+from conformance.engines.packed import packed_test, run_packed
+from conformance.engines.scenario_run import probe
+from conformance.interface import Feature, GetUserPages, Store
+from conformance.oracle.history import History
+from conformance.program import Program
+from reference_impl import boot
+from reference_impl.mutants.catalogue import BY_NAME
+
+
+def decoded(packed: bytes) -> Program:
+    """Run a packed program on the reference; return what was drawn of it."""
+    histories: list[History] = []
+    PackedMachine(boot, probe(boot), histories.append).run(packed)
+    (history,) = histories
+    operations = history.program.operations[: history.drawn]
+    return Program(operations, history.program.setup, history.program.schedule)
+
+
+def slot(name: str, *fields: int) -> bytes:
+    """Return the slot of one operation."""
+    return bytes([NAMES.index(name) + 1, *fields]).ljust(SLOT_BYTES, b"\0")
+
+
+def test_zeros_are_the_empty_program() -> None:
+    """What shrinks to zero is gone."""
+    assert decoded(bytes(size_of(5))) == Program()
+
+
+def test_a_slot_is_an_operation_and_its_fields() -> None:
+    """Fields are taken in order; a byte is reduced to what there is to choose from."""
+    store = slot("store", 0, 1, 1, 6)
+
+    assert decoded(bytes(HEADER_BYTES) + store).operations == (
+        Store(page=1, word=1, value=7),
+    )
+
+
+def test_a_slot_between_others_can_be_taken_out() -> None:
+    """Zeros in its place leave the others as they are."""
+    one, two = slot("store", 0, 1, 1, 6), slot("load", 0, 2)
+    program = decoded(bytes(HEADER_BYTES) + one + bytes(SLOT_BYTES) + two)
+
+    assert [operation.name for operation in program.operations] == ["store", "load"]
+
+
+def test_what_it_takes_is_done_first() -> None:
+    """A device can write only to what is pinned."""
+    program = decoded(bytes(HEADER_BYTES) + slot("device_write"))
+
+    assert [operation.name for operation in program.operations] == [
+        "get_user_pages",
+        "device_write",
+    ]
+    assert isinstance(program.operations[0], GetUserPages)
+    assert program.operations[0].write
+
+
+def test_the_header_names_features_and_what_is_left_out() -> None:
+    """A bit for each feature; a byte in its upper half for what is not to be done."""
+    without_store = 128 + (NAMES.index("store") - 128) % len(NAMES)
+    header = bytes([1, 0, 0, 0, without_store]).ljust(HEADER_BYTES, b"\0")
+
+    program = decoded(header + slot("store"))
+
+    assert program.setup.features == {next(iter(Feature))}
+    assert program.operations == ()
+
+
+def test_the_thing_used_last_is_used_again_as_the_header_says() -> None:
+    """Locality: a low byte means the page that was meant before."""
+    header = bytes([0, 0, 0, 255]).ljust(HEADER_BYTES, b"\0")
+    first, again = slot("store", 200, 202), slot("store", 200, 0)
+
+    pages = [
+        operation.page
+        for operation in decoded(header + first + again).operations
+        if isinstance(operation, Store)
+    ]
+
+    assert pages[0] == pages[1] != 0
+
+
+def test_the_same_seed_draws_the_same_programs() -> None:
+    """A run can be repeated."""
+
+    def drawn(seed: int) -> list[Program]:
+        histories: list[History] = []
+        run_packed(boot, probe(boot), histories.append, Budget(5, 10), seed)
+        return [history.program for history in histories]
+
+    assert drawn(7) == drawn(7) != drawn(8)
+
+
+def test_a_test_of_a_correct_stack_passes() -> None:
+    """It is an ordinary Hypothesis test."""
+    how = settings(max_examples=5, database=None, deadline=None)
+
+    packed_test(boot, how=how)()
+
+
+@pytest.mark.slow
+def test_a_test_of_a_faulty_stack_shows_the_program() -> None:
+    """The first MUST that is violated, and the smallest program that Hypothesis has."""
+    mutant = BY_NAME["dirty.dirties_orphans"].boot
+    how = settings(
+        max_examples=300,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+
+    with pytest.raises(AssertionError, match=r"^[A-Z]+-[A-Z-]+: .*\n\nprogram = Prog"):
+        packed_test(mutant, how=how)()
