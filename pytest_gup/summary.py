@@ -120,10 +120,14 @@ class Summary:
                 self._print_counters(terminal, name)
 
     def _engines_of(self, name: str) -> Iterable[tuple[str, Record]]:
-        for key, record in sorted(self.engines.items()):
-            implementation, _, engine = key.rpartition("/")
-            if implementation == name:
-                yield engine, record
+        found = {
+            engine: record
+            for key, record in sorted(self.engines.items())
+            for implementation, _, engine in (key.rpartition("/"),)
+            if implementation == name
+        }
+        # What was written by hand comes first, then what was drawn.
+        yield from sorted(found.items(), key=lambda item: item[0] != "scenarios")
 
     def _print_engines(self, terminal: pytest.TerminalReporter, name: str) -> None:
         for engine, record in self._engines_of(name):

@@ -66,7 +66,7 @@ def test_a_file_explains_itself() -> None:
     """It says what was run, what was seen, and by which suite."""
     rule = BY_ID["REF-FREE"]
     verdict = result(rule.id, Verdict.VIOLATED)
-    record = report.rule_record("good", "stateful", rule, Promise.DOCUMENT, verdict)
+    record = report.rule_record("good", "explorer", rule, Promise.DOCUMENT, verdict)
 
     found = counterexample.from_record(record, Promise.DOCUMENT, "0.1.0")
     stored = json.loads(json.dumps(counterexample.to_json(found)))

@@ -30,7 +30,7 @@ def made(
         *args: str, search: dict[str, Verdict] | None = None, **verdicts: Verdict
     ) -> pytest.RunResult:
         found = {rule.replace("_", "-"): verdict for rule, verdict in verdicts.items()}
-        engines = {"scenarios": engine(found), "stateful": engine(search or {})}
+        engines = {"scenarios": engine(found), "explorer": engine(search or {})}
         monkeypatch.setattr(session, "ENGINES", engines)
         return pytester.runpytest_inprocess("--gup-impl=good", *args)
 

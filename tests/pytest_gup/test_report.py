@@ -38,7 +38,7 @@ def made(
 
     def run(*args: str, **verdicts: Verdict) -> Records:
         found = {rule.replace("_", "-"): verdict for rule, verdict in verdicts.items()}
-        engines = {"scenarios": engine(found), "stateful": engine({})}
+        engines = {"scenarios": engine(found), "explorer": engine({})}
         monkeypatch.setattr(session, "ENGINES", engines)
         pytester.runpytest_inprocess(
             "--gup-impl=good", "--gup-rules=REF-*", "--gup-report=out.jsonl", *args
@@ -74,7 +74,7 @@ def test_one_record_for_each_rule(made: Made) -> None:
         "verdict": "violated",
     }
     assert (free["premises"], free["programs"], free["seconds"]) == (8, 4, 0.5)
-    assert free["engine"] == "scenarios+stateful"
+    assert free["engine"] == "explorer+scenarios"
     short = id_of("good", "REF-FREE", VIOLATION.program)
     assert free["violation"]["id"] == short
     assert free["violation"]["replay"] == (
@@ -116,7 +116,7 @@ def test_every_verdict_has_a_record(verdict: Verdict) -> None:
     rule = BY_ID["REF-FREE"]
 
     record = report.rule_record(
-        "good", "stateful", rule, Promise.DOCUMENT, result(rule.id, verdict)
+        "good", "explorer", rule, Promise.DOCUMENT, result(rule.id, verdict)
     )
 
     assert json.loads(json.dumps(record)) == record

@@ -27,7 +27,7 @@ def made(
     def run(*args: str, **verdicts: Verdict) -> pytest.RunResult:
         found = {rule.replace("_", "-"): verdict for rule, verdict in verdicts.items()}
         counters = ("total gup requests  5", "every get has its put")
-        engines = {"scenarios": engine(found, counters), "stateful": engine({})}
+        engines = {"scenarios": engine(found, counters), "explorer": engine({})}
         monkeypatch.setattr(session, "ENGINES", engines)
         return pytester.runpytest_inprocess("--gup-impl=good", *args)
 
@@ -42,7 +42,7 @@ def test_rules_stand_by_chapter_damage_first(made: Made) -> None:
         [
             "*= gup: good =*",
             "scenarios: 2 programs in 0.5 s",
-            "stateful: 2 programs in 0.5 s",
+            "explorer: 2 programs in 0.5 s",
             "counters",
             "  CNT-BAL * MUST    held            8 times",
             "long-term pins",
