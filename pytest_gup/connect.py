@@ -24,13 +24,20 @@ from typing import Any
 import attrs
 import pytest
 
-from conformance.engines.plan import STALL_SECONDS
+from conformance.engines.plan import SHRINK_SECONDS, STALL_SECONDS
 from conformance.interface import Boot
+from pytest_gup import options
 
 GROUP = "pytest_gup.implementations"
 FIXTURE = "gup_boot"
 FILESYSTEMS = ("ext4", "xfs", "btrfs", "tmpfs")
 LINUX_STALL_SECONDS = 300.0
+LINUX_REPEATS = 3
+"""The machine is not ours alone: others pin pages, take memory and processors."""
+LINUX_SHRINK_SECONDS = 2.0
+"""For each violated rule; most are found by scenarios, which are small already."""
+ENGINES = ("scenarios", "stateful")
+"""The first is for all that is slow; the others search."""
 
 
 @attrs.frozen
@@ -43,7 +50,11 @@ class Implementation:
     """None: the fixture `gup_boot` gives it."""
     stall_seconds: float
     """How long one program may take before the run is given up."""
-    engines: tuple[str, ...] = ("scenarios", "stateful")
+    engines: tuple[str, ...] = ENGINES
+    shrink_seconds: float = SHRINK_SECONDS
+    """How long a program is made smaller, for each violated rule."""
+    repeats: int = 0
+    """How often a violation must show again before it counts (see `Plan`)."""
     folder: Path | None = None
     """Where the conftest is that has the fixture; None: it is visible everywhere."""
 
@@ -60,7 +71,7 @@ def connect(spec: str, config: pytest.Config) -> Implementation:
     if colon and kind == "mutant":
         return Implementation(spec, _mutant(name), STALL_SECONDS)
     if colon and kind == "linux":
-        return _linux(spec, name)
+        return _linux(spec, name, searches=_has_time(config))
     boot = _registered(spec, config) or _imported(spec, config)
     if not callable(boot):
         raise pytest.UsageError(
@@ -111,7 +122,13 @@ def _near(name: str, known: Iterable[str]) -> list[str]:
     return alike or known[:5]
 
 
-def _linux(spec: str, filesystem: str) -> Implementation:
+def _has_time(config: pytest.Config) -> bool:
+    """Tell whether there is time for a search of what is slow."""
+    profile = options.text(config, "profile")
+    return profile == "nightly" or bool(options.text(config, "time"))
+
+
+def _linux(spec: str, filesystem: str, *, searches: bool) -> Implementation:
     if filesystem not in FILESYSTEMS:
         raise pytest.UsageError(
             f"--gup-impl={spec}: the running kernel is checked with one of "
@@ -122,7 +139,14 @@ def _linux(spec: str, filesystem: str) -> Implementation:
     if missing:
         raise pytest.UsageError(f"--gup-impl={spec}: {missing}")
     boot = adapter.boot_for(filesystem)
-    return Implementation(spec, boot, LINUX_STALL_SECONDS, ("scenarios",))
+    return Implementation(
+        spec,
+        boot,
+        LINUX_STALL_SECONDS,
+        engines=ENGINES if searches else ENGINES[:1],
+        shrink_seconds=LINUX_SHRINK_SECONDS,
+        repeats=LINUX_REPEATS,
+    )
 
 
 def _registered(name: str, config: pytest.Config) -> Any:  # noqa: ANN401 - a plugin's

@@ -22,6 +22,9 @@ BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 
 NIGHTLY_SECONDS = 600.0
 """How long nightly searches on each implementation if no time is given."""
 
+SHRINK_SHARE = 0.05
+"""Of the time of a search, for making one program small."""
+
 
 @attrs.frozen
 class Settings:
@@ -77,8 +80,15 @@ class Settings:
             seed=self.seed,
             seconds=self.seconds,
             stall_seconds=implementation.stall_seconds,
+            shrink_seconds=self._shrink_seconds(implementation),
+            repeats=implementation.repeats,
             isolated=self.isolated,
         )
+
+    def _shrink_seconds(self, implementation: Implementation) -> float:
+        """Return the implementation's, or more where there is a lot of time."""
+        given = 0.0 if self.seconds is None else self.seconds * SHRINK_SHARE
+        return max(implementation.shrink_seconds, given)
 
     def _known(self, implementation: Implementation) -> Sequence[Known]:
         if self.replay is not None:

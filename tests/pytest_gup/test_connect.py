@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.engines.plan import Plan
 from pytest_gup import connect
+from pytest_gup.settings import SHRINK_SHARE, Settings
 from tests.pytest_gup.conftest import Run
 
 USAGE = pytest.ExitCode.USAGE_ERROR
@@ -234,17 +236,52 @@ def test_the_kernel_without_what_it_needs(
     result.stderr.fnmatch_lines(["ERROR: --gup-impl=linux:ext4: run it as root"])
 
 
-def test_the_kernel_runs_scenarios_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is slow: it gets more patience, and no random search."""
+@pytest.mark.parametrize(
+    ("searches", "engines"), [(False, ("scenarios",)), (True, connect.ENGINES)]
+)
+def test_the_kernel_is_searched_only_when_there_is_time(
+    monkeypatch: pytest.MonkeyPatch, engines: tuple[str, ...], *, searches: bool
+) -> None:
+    """It is slow, and not alone: it gets patience, and a violation must repeat."""
     adapter = pytest.importorskip("pytest_gup.adapters.linux")
     monkeypatch.setattr(adapter, "missing", lambda _: None)
     monkeypatch.setattr(adapter, "boot_for", lambda filesystem: filesystem)
 
-    found = connect._linux("linux:xfs", "xfs")
+    found = connect._linux("linux:xfs", "xfs", searches=searches)
 
     assert str(found.boot) == "xfs"
-    assert found.engines == ("scenarios",)
+    assert found.engines == engines
     assert found.stall_seconds == connect.LINUX_STALL_SECONDS
+    assert found.repeats == connect.LINUX_REPEATS
+
+
+@pytest.mark.parametrize(
+    ("options", "searches"),
+    [
+        ((), False),
+        (("--gup-profile=ci",), False),
+        (("--gup-profile=nightly",), True),
+        (("--gup-time=5",), True),
+    ],
+)
+def test_what_gives_time(
+    pytester: pytest.Pytester, options: tuple[str, ...], *, searches: bool
+) -> None:
+    """The clock does; a number of programs says nothing of how long they take."""
+    config = pytester.parseconfig(*options)
+
+    assert connect._has_time(config) is searches
+
+
+def test_a_plan_takes_what_the_implementation_needs(pytester: pytest.Pytester) -> None:
+    """And gives its programs more time to get small where there is a lot."""
+    slow = connect.Implementation("slow", None, 300.0, shrink_seconds=2.0, repeats=3)
+
+    def plan(*options: str) -> Plan:
+        return Settings.from_config(pytester.parseconfig(*options)).plan(slow)
+
+    assert (plan().shrink_seconds, plan().repeats) == (2.0, 3)
+    assert plan("--gup-time=600").shrink_seconds == 600 * SHRINK_SHARE
 
 
 @pytest.mark.slow

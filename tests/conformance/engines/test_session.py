@@ -329,8 +329,9 @@ def test_a_violation_that_does_not_repeat_says_so() -> None:
 
     last = work._shrunk(boot_good, plan(), BY_ID["MKW-EVERY"], known, sent.append)
 
-    assert last is not None
-    assert last.sentence.startswith("it was lost (did not repeat")
+    assert last.violation is not None
+    assert last.violation.sentence.startswith("it was lost (did not repeat")
+    assert last.counts
     assert sent == []
 
 
@@ -358,9 +359,9 @@ def test_shrinking_stops_when_its_time_is_up() -> None:
     sent: list[object] = []
     given = plan(shrink_seconds=-1.0)
 
-    assert (
-        work._shrunk(forgetful, given, BY_ID["MKW-EVERY"], known, sent.append) is None
-    )
+    last = work._shrunk(forgetful, given, BY_ID["MKW-EVERY"], known, sent.append)
+
+    assert last.violation is None
     assert len(sent) == 1
 
 
