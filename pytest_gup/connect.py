@@ -24,7 +24,7 @@ from typing import Any
 import attrs
 import pytest
 
-from conformance.engines.plan import STALL_SECONDS
+from conformance.engines.plan import SHRINK_SECONDS, STALL_SECONDS
 from conformance.interface import Boot
 
 GROUP = "pytest_gup.implementations"
@@ -43,6 +43,10 @@ SLOW_ENGINES = {
     "nightly": ("scenarios", "explorer", "packed"),
 }
 """Likewise, where a program takes a second instead of a hundredth."""
+LINUX_REPEATS = 3
+"""The machine is not ours alone: others pin pages, take memory and processors."""
+LINUX_SHRINK_SECONDS = 2.0
+"""For each violated rule; most are found by scenarios, which are small already."""
 
 
 @attrs.frozen
@@ -57,6 +61,10 @@ class Implementation:
     """How long one program may take before the run is given up."""
     engines: Mapping[str, tuple[str, ...]] = attrs.field(factory=lambda: ENGINES)
     """What is run on it, by profile."""
+    shrink_seconds: float = SHRINK_SECONDS
+    """How long a program is made smaller, for each violated rule."""
+    repeats: int = 0
+    """How often a violation must show again before it counts (see `Plan`)."""
     folder: Path | None = None
     """Where the conftest is that has the fixture; None: it is visible everywhere."""
 
@@ -135,7 +143,14 @@ def _linux(spec: str, filesystem: str) -> Implementation:
     if missing:
         raise pytest.UsageError(f"--gup-impl={spec}: {missing}")
     boot = adapter.boot_for(filesystem)
-    return Implementation(spec, boot, LINUX_STALL_SECONDS, SLOW_ENGINES)
+    return Implementation(
+        spec,
+        boot,
+        LINUX_STALL_SECONDS,
+        engines=SLOW_ENGINES,
+        shrink_seconds=LINUX_SHRINK_SECONDS,
+        repeats=LINUX_REPEATS,
+    )
 
 
 def _registered(name: str, config: pytest.Config) -> Any:  # noqa: ANN401 - a plugin's

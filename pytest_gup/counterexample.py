@@ -18,7 +18,7 @@ import attrs
 
 from conformance import program as programs
 from conformance.engines.plan import Known
-from conformance.engines.work import NO_REPETITION
+from conformance.engines.repetition import NO_REPETITION
 from conformance.program import Program
 from conformance.rules.catalogue import BY_ID
 from conformance.verdicts import Promise

@@ -23,6 +23,9 @@ BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 
 NIGHTLY_SECONDS = 600.0
 """How long nightly searches on each implementation if no time is given."""
 
+SHRINK_SHARE = 0.05
+"""Of the time of a search, for making one program small."""
+
 
 @attrs.frozen
 class Settings:
@@ -81,6 +84,8 @@ class Settings:
             seed=self.seed,
             seconds=self._seconds_each(implementation),
             stall_seconds=implementation.stall_seconds,
+            shrink_seconds=self._shrink_seconds(implementation),
+            repeats=implementation.repeats,
             isolated=self.isolated,
         )
 
@@ -88,7 +93,10 @@ class Settings:
         """Return what is run on an implementation."""
         if self.replay is not None:
             return ("replay",)
-        return self.engines or implementation.engines[self.profile]
+        chosen = self.engines or implementation.engines[self.profile]
+        if self.seconds is None or self.engines or set(SEARCHES).intersection(chosen):
+            return chosen
+        return implementation.engines["nightly"]
 
     def _seconds_each(self, implementation: Implementation) -> float | None:
         """Share the time among the engines that go by it."""
@@ -96,6 +104,11 @@ class Settings:
             return None
         sharing = set(SEARCHES).intersection(self.engines_of(implementation))
         return self.seconds / max(len(sharing), 1)
+
+    def _shrink_seconds(self, implementation: Implementation) -> float:
+        """Return the implementation's, or more where there is a lot of time."""
+        given = 0.0 if self.seconds is None else self.seconds * SHRINK_SHARE
+        return max(implementation.shrink_seconds, given)
 
     def _known(self, implementation: Implementation) -> Sequence[Known]:
         if self.replay is not None:

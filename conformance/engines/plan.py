@@ -16,6 +16,10 @@ from conformance.verdicts import Promise
 STALL_SECONDS = 20.0
 """How long one program may take before the implementation is called endless."""
 
+SHRINK_SECONDS = 10.0
+TRIES = 4
+"""Runs for each time that a violation must show again."""
+
 
 @attrs.frozen
 class Known:
@@ -44,13 +48,25 @@ class Plan:
     """Search for this long instead of a number of programs."""
     seed: int = 0
     shrink_runs: int = RUNS_MAX
-    shrink_seconds: float = 10.0
+    shrink_seconds: float = SHRINK_SECONDS
     """For each violated rule; a slow implementation shrinks less."""
     stall_seconds: float = STALL_SECONDS
+    repeats: int = 0
+    """How often a violation must show again before it counts; one that does not is
+    reported as inconclusive. 0: what was seen counts, for nobody else can have been
+    the cause."""
     isolated: bool = True
     """Run the implementation in a process of its own."""
     on_progress: Callable[[str], None] = attrs.field(default=lambda _: None, eq=False)
     """Called with a few words, now and then."""
+
+    @property
+    def tries(self) -> int:
+        """How often a program is run, at most, to see a violation again.
+
+        More often than `repeats`: what depends on a race does not show every time.
+        """
+        return max(1, self.repeats * TRIES)
 
     def programs(self) -> list[Scenario]:
         """Return what is not drawn: what was violated earlier, then the scenarios."""

@@ -100,6 +100,8 @@ class _Gathering:
     begin: float = attrs.field(factory=time.monotonic)
     stalls: int = 0
     """Children that were ended because a program did not end."""
+    repeated: set[str] = attrs.field(factory=set[str])
+    """Rules whose violation has shown again as often as it must."""
 
     def gather(self, boot: Boot, task: _Work) -> bool:
         """Take what the child sends; tell whether it came to its end."""
@@ -166,12 +168,20 @@ class _Gathering:
         )
 
     def make_small(self, boot: Boot) -> None:
-        """Make the program of each violation small.
+        """Make the program of each violation small, of those that count."""
+        left = self.tally.violations()
+        while left:
+            left = self._make_these_small(boot, left)
+
+    def _make_these_small(
+        self, boot: Boot, left: dict[str, Violation]
+    ) -> dict[str, Violation]:
+        """Return the violations to be tried next, where one does not count.
 
         A child that is lost here has said enough: the violation that it was at keeps
         the smallest program found so far, and another child goes on with the rest.
         """
-        left = self.tally.violations()
+        instead: dict[str, Violation] = {}
         while left:
             task = partial(work.make_small, boot, self.plan, dict(left))
             with (
@@ -179,17 +189,37 @@ class _Gathering:
                 closing(_messages(boot, task, self.plan)) as messages,
             ):
                 for message in messages:
-                    self._take_shrunk(message, left)
+                    self._take_shrunk(message, left, instead)
             if left:
-                del left[min(left)]
+                self._lost_at(min(left), left)
+        return instead
 
-    def _take_shrunk(self, message: object, left: dict[str, Violation]) -> None:
+    def _lost_at(self, rule: str, left: dict[str, Violation]) -> None:
+        """Note that the child was lost at one violation; it may not count yet."""
+        sentence = left.pop(rule).sentence
+        if self.plan.repeats and rule not in self.repeated:
+            self.tally.withdraw(
+                rule, f"{sentence} (the stack was lost in a repetition)"
+            )
+
+    def _take_shrunk(
+        self,
+        message: object,
+        left: dict[str, Violation],
+        instead: dict[str, Violation],
+    ) -> None:
         assert isinstance(message, work.Shrunk)
-        if message.violation is not None:
-            self.tally.replace(message.rule, message.violation)
+        rule, violation = message.rule, message.violation
+        if not message.counts:
+            assert violation is not None
+            other = self.tally.withdraw(rule, violation.sentence)
+            instead |= {} if other is None else {rule: other}
+        elif violation is not None:
+            self.tally.replace(rule, violation)
+            self.repeated.add(rule)
         if message.is_last:
-            del left[message.rule]
-        self.plan.on_progress(f"making the program for {message.rule} small")
+            del left[rule]
+        self.plan.on_progress(f"making the program for {rule} small")
 
 
 # --- engines --------------------------------------------------------------------

@@ -18,6 +18,9 @@ from conformance.program import Program, to_json
 from conformance.rules.rule import Rule
 from conformance.verdicts import Promise, Verdict
 
+OTHERS_MAX = 4
+"""Violations of one rule that are remembered beside the one that is reported."""
+
 
 @attrs.frozen
 class Violation:
@@ -56,6 +59,8 @@ class _Count:
     programs: int = 0
     seconds: float = 0.0
     violation: Violation | None = None
+    others: list[Violation] = attrs.field(factory=list[Violation])
+    """Violations to fall back on, should that one turn out not to count."""
     crash: Crash | None = None
     inconclusive: str | None = None
     error: str | None = None
@@ -96,16 +101,14 @@ class Tally:
             count.seconds += outcome.seconds
             count.error = count.error or outcome.error
             for finding in outcome.findings[:1]:
-                count.violation = self._smaller(
-                    count.violation,
-                    Violation(
-                        finding.sentence,
-                        judgement.program,
-                        finding.call,
-                        judgement.timeline,
-                        scenario,
-                    ),
+                new = Violation(
+                    finding.sentence,
+                    judgement.program,
+                    finding.call,
+                    judgement.timeline,
+                    scenario,
                 )
+                self._violated(count, new)
         for rule, lacking in judgement.unseen.items():
             self._counts[rule].unseen = lacking
         self.broken(judgement.crash, judgement.inconclusive, concerned)
@@ -139,6 +142,23 @@ class Tally:
             for rule, count in self._counts.items()
             if count.violation is not None
         }
+
+    def withdraw(self, rule: str, reason: str) -> Violation | None:
+        """Take a violation back that does not count; return the next to be tried.
+
+        If there is none, the rule is neither violated nor held.
+        """
+        count = self._counts[rule]
+        count.violation = count.others.pop(0) if count.others else None
+        count.inconclusive = count.inconclusive or reason
+        return count.violation
+
+    def _violated(self, count: _Count, new: Violation) -> None:
+        """Keep the best violation, and a few others."""
+        old, count.violation = count.violation, self._smaller(count.violation, new)
+        other = old if count.violation is new else new
+        if other is not None and len(count.others) < OTHERS_MAX:
+            count.others.append(other)
 
     def _smaller(self, old: Violation | None, new: Violation) -> Violation:
         if old is None:

@@ -22,6 +22,7 @@ from conformance.engines.judge import Judgement, judge
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.packed import run_packed
 from conformance.engines.plan import Plan
+from conformance.engines.repetition import again
 from conformance.engines.scenario_run import probe
 from conformance.engines.shrink import shrink
 from conformance.engines.stateful import run_stateful
@@ -42,8 +43,6 @@ LOT_PROGRAMS = 25
 """Programs drawn between two looks at the clock."""
 SEEDS_APART = 1_000_000
 """Between the lots of two seeds, so that they never draw the same."""
-NO_REPETITION = "did not repeat when the program was run again"
-"""What the sentence of a violation ends with that was seen only once."""
 TEXT_MAX = 2_000
 """Characters of what an implementation says that are passed on."""
 
@@ -81,6 +80,8 @@ class Shrunk:
     rule: str
     violation: Violation | None
     is_last: bool
+    counts: bool = True
+    """False: it did not show again as often as it must."""
 
 
 def look(boot: Boot, send: Send) -> None:
@@ -95,16 +96,25 @@ def run_scenarios(
     boot: Boot, plan: Plan, scenarios: Sequence[Scenario], send: Send
 ) -> None:
     """Send `Begun` and `Judged` for each scenario."""
+    known = {each.scenario().name for each in plan.known}
     for scenario in scenarios:
         send(Begun(scenario.name))
-        try:
-            history = run(boot, scenario.program)
-        except BootError as error:
-            crash = Crash(None, f"boot fails: {_short(str(error))}")
-            lost = Judgement(scenario.program, {}, crash, None, {})
-            send(Judged(lost, OperationsTable(), Readings(), scenario.name))
-        else:
-            send(_judged(history, plan, scenario.name))
+        tries = plan.tries if scenario.name in known else 1
+        for left in reversed(range(tries)):
+            judged = _run_scenario(boot, plan, scenario)
+            if not left or judged.judgement.violated.intersection(scenario.rules):
+                send(judged)
+                break
+
+
+def _run_scenario(boot: Boot, plan: Plan, scenario: Scenario) -> Judged:
+    try:
+        history = run(boot, scenario.program)
+    except BootError as error:
+        crash = Crash(None, f"boot fails: {_short(str(error))}")
+        lost = Judgement(scenario.program, {}, crash, None, {})
+        return Judged(lost, OperationsTable(), Readings(), scenario.name)
+    return _judged(history, plan, scenario.name)
 
 
 def search(
@@ -183,32 +193,36 @@ def make_small(
     """Send `Shrunk` for each smaller program, and a last one for each rule."""
     by_id = {rule.id: rule for rule in plan.rules}
     for rule, violation in sorted(violations.items()):
-        last = _shrunk(boot, plan, by_id[rule], violation, send)
-        send(Shrunk(rule, last, is_last=True))
+        send(_shrunk(boot, plan, by_id[rule], violation, send))
 
 
 def _shrunk(
     boot: Boot, plan: Plan, rule: Rule, violation: Violation, send: Send
-) -> Violation | None:
-    """Send each smaller program; return the violation only if it is gone."""
+) -> Shrunk:
+    """Send each smaller program; return the last word on the violation."""
+
+    def run_again(program: Program) -> Violation | None:
+        return _violation(boot, plan, rule, program, violation)
+
+    first = again(plan, run_again, violation.program)
+    if not first.is_enough:
+        once = attrs.evolve(violation, sentence=first.about(violation.sentence))
+        return Shrunk(rule.id, once, is_last=True, counts=plan.repeats == 0)
+    shown = attrs.evolve(first.seen[0], sentence=first.about(first.seen[0].sentence))
+    send(Shrunk(rule.id, shown, is_last=False))
     deadline = time.monotonic() + plan.shrink_seconds
-    found: list[Violation] = []
 
     def still_fails(program: Program) -> bool:
-        if found and time.monotonic() > deadline:
-            return False
-        small = _violation(boot, plan, rule, program, violation)
-        if small is None:
-            return False
-        found.append(small)
-        send(Shrunk(rule.id, small, is_last=False))
-        return True
+        small = None if time.monotonic() > deadline else run_again(program)
+        if small is not None:
+            send(Shrunk(rule.id, small, is_last=False))
+        return small is not None
 
-    if still_fails(violation.program):
-        shrink(violation.program, still_fails, plan.shrink_runs)
-        return None
-    sentence = f"{violation.sentence} ({NO_REPETITION})"
-    return attrs.evolve(violation, sentence=sentence)
+    smallest = shrink(violation.program, still_fails, plan.shrink_runs)
+    is_sure = plan.repeats == 0 or smallest == violation.program
+    if is_sure or again(plan, run_again, smallest).is_enough:
+        return Shrunk(rule.id, None, is_last=True)
+    return Shrunk(rule.id, shown, is_last=True)
 
 
 def _violation(

@@ -2,7 +2,8 @@
 
 A good fsync, sync or umount is a *floor*: what had been written before it was asked
 is durable when it has answered. After an error that was reported, a later good sync
-says something only about words written anew after the error.
+says something only about words written anew after the error. An umount has nobody to
+report to: while a write may still fail, it is as good as an error.
 
 Interface:
   * `Durability.floor(file, moment, writes)` for a word, `file_floor` for the size.
@@ -53,7 +54,7 @@ class Durability:
         self._created: dict[int, Moment] = {0: START}
         self._unlinked: dict[int, Moment] = {}
         failures = [c for c, o in history.asked(FailNext) if o.write]
-        kinds = (Fsync, Sync, Umount, Writeback, Evict, Reclaim)
+        kinds = (Fsync, Sync, Writeback, Evict, Reclaim)
         for call, operation in history.asked(*kinds):
             self._add_sync(call, operation, is_faulty=bool(failures))
         for call, made in history.asked(Create):
@@ -65,6 +66,8 @@ class Durability:
                 self._unlinked.setdefault(removed.file, call.asked)
         self._fails_from = failures[0].asked if failures else INFINITY
         self._fails_until = self._last_failure(len(failures))
+        for call, _ in history.asked(Umount):
+            self._add_umount(call)
 
     def floor(self, file: int, moment: Moment, writes: Iterable[Write]) -> Moment:
         """Return since when all values of a word may be on the disk at a moment."""
@@ -108,11 +111,20 @@ class Durability:
     def _add_sync(self, call: Call, operation: object, *, is_faulty: bool) -> None:
         file = operation.file if hasattr(operation, "file") else None
         sync = _Sync(call.asked, call.ended, file)
-        promises = isinstance(operation, Fsync | Sync | Umount)
+        promises = isinstance(operation, Fsync | Sync)
         if call.succeeded and promises:
             self._good.append(sync)
         elif _is_error_report(call) or (is_faulty and call.is_pending and promises):
             self._errors.append(sync)
+
+    def _add_umount(self, call: Call) -> None:
+        """Add an umount: it writes everything, and has no way to tell of a failure."""
+        may_fail = call.asked <= self._fails_until and call.ended >= self._fails_from
+        sync = _Sync(call.asked, call.ended, None)
+        if may_fail and (call.succeeded or call.is_pending):
+            self._errors.append(sync)
+        elif call.succeeded:
+            self._good.append(sync)
 
     def _syncs_before(self, file: int, moment: Moment) -> list[_Sync]:
         found = [

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from conformance.engines.plan import Plan
+from conformance.engines.session import SEARCHES
 from pytest_gup import connect
+from pytest_gup.settings import SHRINK_SHARE, Settings
 from tests.pytest_gup.conftest import Run
 
 USAGE = pytest.ExitCode.USAGE_ERROR
@@ -235,7 +238,7 @@ def test_the_kernel_without_what_it_needs(
 
 
 def test_the_kernel_gets_more_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is slow: there is no random search unless a night is given for it."""
+    """It is slow, and not alone: what it violates must repeat."""
     adapter = pytest.importorskip("pytest_gup.adapters.linux")
     monkeypatch.setattr(adapter, "missing", lambda _: None)
     monkeypatch.setattr(adapter, "boot_for", lambda filesystem: filesystem)
@@ -246,6 +249,51 @@ def test_the_kernel_gets_more_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.engines["quick"] == ("scenarios",)
     assert "explorer" in found.engines["nightly"]
     assert found.stall_seconds == connect.LINUX_STALL_SECONDS
+    assert found.repeats == connect.LINUX_REPEATS
+
+
+@pytest.mark.parametrize(
+    ("options", "searches"),
+    [
+        ((), False),
+        (("--gup-profile=ci",), False),
+        (("--gup-profile=nightly",), True),
+        (("--gup-time=5",), True),
+        (("--gup-engines=packed",), True),
+    ],
+)
+def test_what_is_slow_is_searched_only_when_there_is_time(
+    pytester: pytest.Pytester, options: tuple[str, ...], *, searches: bool
+) -> None:
+    """The clock gives it; a number of programs says nothing of how long they take."""
+    slow = connect.Implementation("slow", None, 300.0, engines=connect.SLOW_ENGINES)
+    settings = Settings.from_config(pytester.parseconfig(*options))
+
+    engines = settings.engines_of(slow)
+
+    assert bool(set(SEARCHES).intersection(engines)) is searches
+
+
+def test_the_time_is_shared_among_what_searches(pytester: pytest.Pytester) -> None:
+    """Two engines have half of it each."""
+    settings = Settings.from_config(
+        pytester.parseconfig("--gup-time=10", "--gup-engines=scenarios,packed,explorer")
+    )
+
+    plan = settings.plan(connect.Implementation("any", None, 1.0))
+
+    assert plan.seconds == 5.0
+
+
+def test_a_plan_takes_what_the_implementation_needs(pytester: pytest.Pytester) -> None:
+    """And gives its programs more time to get small where there is a lot."""
+    slow = connect.Implementation("slow", None, 300.0, shrink_seconds=2.0, repeats=3)
+
+    def plan(*options: str) -> Plan:
+        return Settings.from_config(pytester.parseconfig(*options)).plan(slow)
+
+    assert (plan().shrink_seconds, plan().repeats) == (2.0, 3)
+    assert plan("--gup-time=600").shrink_seconds == 600 * SHRINK_SHARE
 
 
 @pytest.mark.slow

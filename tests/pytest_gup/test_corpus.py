@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from conformance.engines.work import NO_REPETITION
+from conformance.engines.repetition import NO_REPETITION
 from conformance.interface import Load, Store
 from conformance.program import Program
 from conformance.rules.catalogue import BY_ID

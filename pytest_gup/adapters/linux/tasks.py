@@ -186,19 +186,26 @@ def warm_up(folder: str) -> None:
     While the disk is held before capture it answers no reads either; a write would
     wait for a read then, and never come to the point where it is held.
     """
-    path = Path(folder, "warm-up")
+    try:
+        _write_and_remove(Path(folder, "warm-up"))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise  # a full disk has no blocks to give, and was asked for one
+    root = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        kernel.call("syncfs", root)
+    finally:
+        os.close(root)
+
+
+def _write_and_remove(path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.pwrite(descriptor, bytes(PAGE_BYTES), 0)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    path.unlink()
-    root = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        kernel.call("syncfs", root)
-    finally:
-        os.close(root)
+        path.unlink()
 
 
 def clone(source: int, path: str) -> int:

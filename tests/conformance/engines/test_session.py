@@ -77,7 +77,8 @@ def test_scenarios_give_each_rule_its_verdict(*, isolated: bool) -> None:
         "CNT-BAL": Verdict.HELD,
     }
     assert found.programs == 2
-    assert seen == ["1 programs", "2 programs"]
+    assert [words.partition(", ")[0] for words in seen] == ["1 programs", "2 programs"]
+    assert all(words.endswith("/s") for words in seen)
     assert found.table.rows["store"].executed == 2
     assert "every get has its put" in found.counters
 
@@ -329,8 +330,9 @@ def test_a_violation_that_does_not_repeat_says_so() -> None:
 
     last = work._shrunk(boot_good, plan(), BY_ID["MKW-EVERY"], known, sent.append)
 
-    assert last is not None
-    assert last.sentence.startswith("it was lost (did not repeat")
+    assert last.violation is not None
+    assert last.violation.sentence.startswith("it was lost (did not repeat")
+    assert last.counts
     assert sent == []
 
 
@@ -358,9 +360,9 @@ def test_shrinking_stops_when_its_time_is_up() -> None:
     sent: list[object] = []
     given = plan(shrink_seconds=-1.0)
 
-    assert (
-        work._shrunk(forgetful, given, BY_ID["MKW-EVERY"], known, sent.append) is None
-    )
+    last = work._shrunk(forgetful, given, BY_ID["MKW-EVERY"], known, sent.append)
+
+    assert last.violation is None
     assert len(sent) == 1
 
 
@@ -369,3 +371,15 @@ def test_a_judgement_of_a_crash_keeps_its_program() -> None:
     lost = Judgement(STORES.program, {}, Crash(0, "x"), None, {})
 
     assert lost.violated == frozenset()
+
+
+def test_an_exploration_tells_how_many_states_it_has_seen() -> None:
+    """While it runs, with what is new, and at its end."""
+    seen: list[str] = []
+    given = plan(budget=Budget(3, 10), on_progress=seen.append)
+
+    found = run_search("explorer", boot_good, given)
+
+    assert found.states > 0
+    assert f"{found.states} states" in seen[-1]
+    assert all(" new" in words for words in seen if " states" in words)

@@ -9,6 +9,7 @@ from conformance.interface import (
     Feature,
     Fsync,
     KernelError,
+    Mount,
     PowerCut,
     PutUserPagesDirtyLock,
     Store,
@@ -83,6 +84,45 @@ def test_umount_makes_durable() -> None:
     now = Happenings()
     now.do(Store(value=1))
     now.do(Umount())
+
+    assert now.durable_word() == one_of(1)
+
+
+def test_an_umount_cannot_tell_of_a_failed_write() -> None:
+    """What it should have written may be lost, whatever a later sync says of it."""
+    now = Happenings()
+    now.do(FailNext())
+    now.do(Store(word=0, value=1))
+    now.do(Store(word=1, value=5))
+    now.do(Umount())
+    now.do(Mount())
+    assert now.read().words[0] == one_of(0, 1)
+
+    now.do(Store(word=1, value=6))
+    now.do(Fsync())
+
+    assert now.durable_word(0) == one_of(0, 1)
+    assert now.durable_word(1) == one_of(6)
+
+
+def test_an_umount_after_the_failure_was_reported() -> None:
+    """Nothing is left that could fail: it makes durable."""
+    now = Happenings()
+    now.do(FailNext())
+    now.do(Store(value=1))
+    now.do(Fsync(), error=FAILED)
+    now.do(Store(value=2))
+    now.do(Umount())
+
+    assert now.durable_word() == one_of(2)
+
+
+def test_an_umount_before_the_disk_was_made_to_fail() -> None:
+    """It wrote what there was."""
+    now = Happenings()
+    now.do(Store(value=1))
+    now.do(Umount())
+    now.do(FailNext())
 
     assert now.durable_word() == one_of(1)
 

@@ -1,0 +1,21 @@
+"""Unmounting the filesystem and mounting it again, in unusual states."""
+
+import pytest
+
+from conformance.interface import FillDisk, Fsync, Mount, Read, Store, Umount
+from tests.pytest_gup.adapters.linux.programs import after, answers, on_disk
+
+pytestmark = [pytest.mark.linux, pytest.mark.slow]
+SHARES_LAB = True
+
+
+@on_disk
+def test_a_full_filesystem_is_mounted_again(filesystem: str) -> None:
+    """There is nothing to be warmed up for the next allocation."""
+    history = after(
+        filesystem, Store(value=5), Fsync(), FillDisk(), Umount(), Mount(), Read()
+    )
+
+    (read,) = answers(history, Read)
+    assert isinstance(read, tuple)
+    assert read[0] == 5
