@@ -148,6 +148,14 @@ class History:
     parked_as_asked: bool = True
     """Every `Preempt` of the program took place."""
     now: Moment = 0
+    _found: dict[tuple[type[object], ...], list[tuple[Call, Operation]]] = attrs.field(
+        factory=dict[tuple[type[object], ...], "list[tuple[Call, Operation]]"],
+        init=False,
+        repr=False,
+    )
+    """What `asked` has found, by kinds: rules ask the same again and again."""
+    _found_at: Moment = attrs.field(default=-1, init=False, repr=False)
+    """The moment up to which it is found."""
 
     def tick(self) -> Moment:
         """Return a moment later than all before."""
@@ -171,9 +179,16 @@ class History:
 
     def asked(self, *kinds: type[object]) -> Iterator[tuple[Call, Operation]]:
         """Yield the calls of operations of these kinds that were asked."""
-        for call in self.calls:
-            if call.was_asked and isinstance(call.operation, kinds):
-                yield call, call.operation
+        if self._found_at != self.now:
+            self._found.clear()
+            self._found_at = self.now
+        if kinds not in self._found:
+            self._found[kinds] = [
+                (call, call.operation)
+                for call in self.calls
+                if call.was_asked and isinstance(call.operation, kinds)
+            ]
+        return iter(self._found[kinds])
 
     def sample_before(self, moment: Moment) -> Sample | None:
         """Return the last sample taken before a moment."""

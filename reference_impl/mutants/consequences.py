@@ -49,8 +49,9 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "references.puts_a_pin_with_put_page": ("CNT-BACKOFF",),
     # What it has granted is never free again; and it refuses pages under writeback.
     "requests.refuses_after_granting": ("REF-FREE", "GWB-READ-OK"),
-    # Writeback takes a folio for not pinned, and cleans it under the device.
-    "folios.slow_path_takes_references": ("MKW-DEVICE", "WB-SKIP"),
+    # Writeback takes a folio for not pinned, and cleans it under the device;
+    # what drivers get as a reference they put as a pin.
+    "folios.slow_path_takes_references": ("MKW-DEVICE", "REF-BALANCE", "WB-SKIP"),
     # Requests that are shown late look like pins of those who are attached meanwhile.
     "counters.reads_requests_of_before": ("MMU-NOPIN",),
     # A page of a file is lent for writing while its entry says that it is clean.
@@ -68,6 +69,13 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "notifiers.forgets_what_it_wrote": (
         *("MKW-DEVICE", "MKW-FREEZE", "MKW-MTIME", "WB-PROTECT"),
     ),
+    # A clone that waits holds the inode lock, for which a hole punch waits then.
+    "bounce.waits_for_pins": ("INV-PINWAIT",),
+    "liveness.waits_for_pins": ("INV-PINWAIT",),
+    # Paging memory out is reclaim, too.
+    "liveness.reclaim_waits_for_pins": ("LIVE-GUP",),
+    # The page that takes the place of the pinned one is not pinned.
+    "invalidation.drops_pinned_pages_at_mremap": ("REF-QUERY",),
     # Reclaim waits for the write that never ends.
     "liveness.never_ends_a_failed_write": ("LIVE-RECLAIM",),
 }
