@@ -36,11 +36,16 @@ class Repetition:
         """Whether it showed again as often as it must."""
         return len(self.seen) >= self.wanted
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether it showed again each time."""
+        return len(self.seen) == self.runs
+
     def about(self, sentence: str) -> str:
         """Return what was seen, and how sure that is."""
         if not self.seen:
             return f"{sentence} ({NO_REPETITION})"
-        if len(self.seen) == self.runs:
+        if self.is_steady:
             return sentence
         return f"{sentence} (repeated in {len(self.seen)} of {self.runs} runs)"
 

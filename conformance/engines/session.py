@@ -102,6 +102,12 @@ class _Gathering:
     """Children that were ended because a program did not end."""
     repeated: set[str] = attrs.field(factory=set[str])
     """Rules whose violation has shown again as often as it must."""
+    settled: set[str] = attrs.field(factory=set[str])
+    """Rules whose violation has been made small."""
+    is_steady: bool = True
+    """Whether each violation that counts showed again each time."""
+    went_wrong: set[str] = attrs.field(factory=set[str])
+    """Scenarios in which any rule was violated."""
 
     def gather(self, boot: Boot, task: _Work) -> bool:
         """Take what the child sends; tell whether it came to its end."""
@@ -137,6 +143,8 @@ class _Gathering:
         self.table.merge(message.table)
         self.readings.merge(message.readings)
         concerned = self._concerned(message.name)
+        if message.name is not None and message.judgement.violated:
+            self.went_wrong.add(message.name)
         self.tally.add(message.judgement, message.name, concerned)
         for known in self.plan.known:
             if known.scenario().name == message.name:
@@ -169,9 +177,11 @@ class _Gathering:
 
     def make_small(self, boot: Boot) -> None:
         """Make the program of each violation small, of those that count."""
-        left = self.tally.violations()
+        found = self.tally.violations()
+        left = {rule: found[rule] for rule in found if rule not in self.settled}
         while left:
             left = self._make_these_small(boot, left)
+        self.settled |= found.keys() & self.tally.violations().keys()
 
     def _make_these_small(
         self, boot: Boot, left: dict[str, Violation]
@@ -210,6 +220,7 @@ class _Gathering:
     ) -> None:
         assert isinstance(message, work.Shrunk)
         rule, violation = message.rule, message.violation
+        self.is_steady &= message.is_steady
         if not message.counts:
             assert violation is not None
             other = self.tally.withdraw(rule, violation.sentence)
@@ -278,14 +289,38 @@ def _run_programs(
     begin = time.monotonic()
     capabilities = capabilities or look_at(boot, plan)
     gathering = _Gathering(Tally(plan.rules, capabilities, plan.promise), plan)
-    left = _runnable(plan, capabilities, gathering.tally)
+    runnable = _runnable(plan, capabilities, gathering.tally)
+    _go_through(boot, runnable, gathering, tries=1)
+    gathering.make_small(boot)
+    if not gathering.is_steady:
+        # There is a race. What else it breaks need not have shown the first time.
+        unsure = _unsure(runnable, gathering)
+        _go_through(boot, unsure, gathering, tries=plan.tries)
+    return _result(engine, gathering, boot, begin)
+
+
+def _go_through(
+    boot: Boot, left: list[Scenario], gathering: _Gathering, tries: int
+) -> None:
+    """Run scenarios; one that takes the child with it does not keep the others back."""
     while left and gathering.stalls < STALLS_MAX:
-        task = partial(work.run_scenarios, boot, plan, tuple(left))
+        plan = gathering.plan
+        task = partial(work.run_scenarios, boot, plan, tuple(left), tries)
         left = [] if gathering.gather(boot, task) else _after(left, gathering.current)
     reason = f"given up after {STALLS_MAX} programs that did not end"
     for scenario in left:
         gathering.tally.broken(None, reason, scenario.rules)
-    return _result(engine, gathering, boot, begin)
+
+
+def _unsure(scenarios: list[Scenario], gathering: _Gathering) -> list[Scenario]:
+    """Return those in which something was violated, but none of their own rules."""
+    violated = gathering.tally.violations()
+    return [
+        scenario
+        for scenario in scenarios
+        if scenario.name in gathering.went_wrong
+        and violated.keys().isdisjoint(scenario.rules)
+    ]
 
 
 def _runnable(plan: Plan, capabilities: Capabilities, tally: Tally) -> list[Scenario]:

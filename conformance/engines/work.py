@@ -82,6 +82,8 @@ class Shrunk:
     is_last: bool
     counts: bool = True
     """False: it did not show again as often as it must."""
+    is_steady: bool = True
+    """False: it did not show each time."""
 
 
 def look(boot: Boot, send: Send) -> None:
@@ -93,14 +95,18 @@ def look(boot: Boot, send: Send) -> None:
 
 
 def run_scenarios(
-    boot: Boot, plan: Plan, scenarios: Sequence[Scenario], send: Send
+    boot: Boot, plan: Plan, scenarios: Sequence[Scenario], tries: int, send: Send
 ) -> None:
-    """Send `Begun` and `Judged` for each scenario."""
+    """Send `Begun` and `Judged` for each scenario.
+
+    Each is run until it violates one of its rules, but not more often than `tries`;
+    those that did earlier are run as often as for a repetition.
+    """
     known = {each.scenario().name for each in plan.known}
     for scenario in scenarios:
         send(Begun(scenario.name))
-        tries = plan.tries if scenario.name in known else 1
-        for left in reversed(range(tries)):
+        runs = plan.tries if scenario.name in known else tries
+        for left in reversed(range(runs)):
             judged = _run_scenario(boot, plan, scenario)
             if not left or judged.judgement.violated.intersection(scenario.rules):
                 send(judged)
@@ -209,7 +215,7 @@ def _shrunk(
         once = attrs.evolve(violation, sentence=first.about(violation.sentence))
         return Shrunk(rule.id, once, is_last=True, counts=plan.repeats == 0)
     shown = attrs.evolve(first.seen[0], sentence=first.about(first.seen[0].sentence))
-    send(Shrunk(rule.id, shown, is_last=False))
+    send(Shrunk(rule.id, shown, is_last=False, is_steady=first.is_steady))
     deadline = time.monotonic() + plan.shrink_seconds
 
     def still_fails(program: Program) -> bool:

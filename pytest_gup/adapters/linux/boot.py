@@ -19,7 +19,7 @@ from pytest_gup.adapters.linux import lab
 from pytest_gup.adapters.linux.bench import FIRST_ADDRESS, Bench, Mapping
 from pytest_gup.adapters.linux.filesystems import FILESYSTEMS, Filesystem
 from pytest_gup.adapters.linux.memory import map_arguments
-from pytest_gup.adapters.linux.observing import FOLIO_PAGES_MAX
+from pytest_gup.adapters.linux.observing import FOLIO_PAGES_MAX, read_vmstat
 from pytest_gup.adapters.linux.offers import LARGE
 from pytest_gup.adapters.linux.stack import MemoryStack, stack_class
 from pytest_gup.adapters.linux.stillness import measured_pace
@@ -68,8 +68,9 @@ def boot(filesystem: Filesystem, setup: Setup) -> MemoryStack:
         filesystem.name, size, stable_writes=setup.has(Feature.STABLE_WRITES)
     )
     try:
+        counters = read_vmstat()
         bench = _bench(here, filesystem, place, geometry)
-        return stack_class(filesystem, offered)(bench)
+        return stack_class(filesystem, offered)(bench, counters)
     except BaseException:
         here.unboot()
         raise

@@ -21,6 +21,8 @@ EXCLUSIVE = 34
 """Of an anonymous page; of one of a file it means something else."""
 PRIVATE = 35
 """Bits of /proc/kpageflags (include/uapi/linux/kernel-page-flags.h)."""
+PIN_COUNTERS = ("nr_foll_pin_acquired", "nr_foll_pin_released")
+"""Of the whole machine."""
 BUFFERED = frozenset({"ext4"})
 """Filesystems whose pages have buffer heads attached; elsewhere private data of a
 page means something else."""
@@ -31,19 +33,23 @@ LOOK_MILLISECONDS = 200
 
 @attrs.define(eq=False)
 class Counters:
-    """Counters of the kernel, from the boot of the stack on."""
+    """Counters of pins of the kernel, from the boot of the stack on."""
 
     start: dict[str, int]
+    are_ours: bool = True
+    """False: somebody else pins pages, too, and what they tell is not of the stack."""
 
     @classmethod
-    def begin(cls) -> "Counters":
-        """Begin to count."""
-        return cls(read_vmstat())
+    def begin(cls, before: dict[str, int]) -> "Counters":
+        """Begin to count; nothing of the stack has pinned anything since `before`."""
+        start = read_vmstat()
+        moved = any(start.get(name) != before.get(name) for name in PIN_COUNTERS)
+        return cls(start, are_ours=not moved)
 
     def since_start(self, name: str) -> int | None:
-        """Tell how much a counter has grown; None: this kernel does not keep it."""
+        """Tell how much a counter has grown; None: that cannot be known."""
         now = read_vmstat()
-        return now[name] - self.start[name] if name in now else None
+        return now[name] - self.start[name] if self.are_ours and name in now else None
 
 
 class Observing:
@@ -100,10 +106,11 @@ class Observing:
         return seen
 
     def vmstat(self) -> VmStat:
-        """Tell the counters of pins; every other user of them counts, too."""
+        """Tell the counters of pins; nothing, if others were seen to move them."""
+        acquired, released = map(self.counters.since_start, PIN_COUNTERS)
         return VmStat(
-            nr_foll_pin_acquired=self.counters.since_start("nr_foll_pin_acquired"),
-            nr_foll_pin_released=self.counters.since_start("nr_foll_pin_released"),
+            nr_foll_pin_acquired=acquired,
+            nr_foll_pin_released=released,
             pinned_vm=self._pinned_vm(),
         )
 

@@ -36,9 +36,9 @@ from pytest_gup.adapters.linux.storage import Storage
 class MemoryStack(Memory, Processes, Advice, Pins, Files, Observing):
     """A filesystem without a disk (tmpfs)."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, before: dict[str, int]) -> None:
         self.bench = bench
-        self.counters = Counters.begin()
+        self.counters = Counters.begin(before)
         self._seen: dict[int, list[int | None] | None] = {}
 
     @property

@@ -8,26 +8,43 @@ import pytest
 from conformance.engines.plan import Known
 from conformance.engines.session import EngineResult, run_scenarios
 from conformance.engines.tally import RuleResult
-from conformance.interface import Fsync, Load, Setup, Store
+from conformance.interface import (
+    Fsync,
+    GetUserPages,
+    Load,
+    PutUserPages,
+    Setup,
+    Store,
+    VmStat,
+)
 from conformance.program import Program
 from conformance.verdicts import Verdict
+from tests.conformance.engines.test_broken_implementations import but
 from tests.conformance.engines.test_session import forgetful, plan, scenario
 from tests.second_stack import boot as boot_good
 
 FIRST = scenario("first", Store(), rules=("MKW-EVERY",))
 SECOND = scenario("second", Load(), Store(), rules=("MKW-EVERY",))
+MISCOUNTED = VmStat(
+    nr_gup_slow_pages_requested=9,
+    nr_gup_fast_pages_requested=0,
+    nr_gup_fast_page_backoffs=0,
+    nr_gup_page_count_overflows=0,
+    nr_gup_pages_returned=0,
+)
 TRIES = 12
 """Runs for three repetitions."""
 
 
 class Flaky:
-    """Boots a stack that obeys, or one that does not, as told beforehand."""
+    """Boots stacks that obey, and others that do not, as told beforehand."""
 
     def __init__(self, boots: str) -> None:
         self.boots = boots
-        """One letter for each boot: x does not obey; the last is for all that follow.
+        """One letter for each boot, the last for all that follow.
 
-        The first boot is that of the look at what is offered.
+        x disobeys MKW-EVERY, y CNT-BAL as well. The first boot is that of the look at
+        what is offered.
         """
         self.count = 0
 
@@ -35,7 +52,10 @@ class Flaky:
         """Boot."""
         which = min(self.count, len(self.boots) - 1)
         self.count += 1
-        return (forgetful if self.boots[which] == "x" else boot_good)(setup)
+        stack = (boot_good if self.boots[which] == "o" else forgetful)(setup)
+        if self.boots[which] == "y":
+            stack = but(stack, "vmstat", lambda _: MISCOUNTED)
+        return stack
 
 
 def judged(boot: object, *scenarios: object, **more: object) -> EngineResult:
@@ -135,6 +155,31 @@ def test_what_is_known_is_tried_more_than_once(boots: str, verdict: Verdict) -> 
 
     assert found.known == {"1a": verdict}
     assert found.programs == 1
+
+
+BOTH = scenario("both", GetUserPages(), Store(), PutUserPages(), rules=("CNT-BAL",))
+"""It is written for one rule, and shows another."""
+
+
+def test_where_there_is_a_race_other_rules_are_tried_again() -> None:
+    """A scenario in which something was violated may show its own rule's, too."""
+    boot = Flaky("oxx" + "oxxx" + "oxy" + "y")
+
+    found = judged(boot, FIRST, BOTH, shrink_runs=0).results["CNT-BAL"]
+
+    assert found.verdict is Verdict.VIOLATED
+    assert found.violation is not None
+    assert found.violation.scenario == "both"
+
+
+def test_where_there_is_none_one_run_is_enough() -> None:
+    """What was violated shows every time, and what was not will not."""
+    boot = Flaky("oxx" + "xxx" + "y")
+
+    found = judged(boot, FIRST, BOTH, shrink_runs=0).results["CNT-BAL"]
+
+    assert found.verdict is Verdict.HELD
+    assert boot.count == 3 + 3
 
 
 def test_without_others_on_the_machine_what_was_seen_counts() -> None:

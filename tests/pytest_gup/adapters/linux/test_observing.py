@@ -1,0 +1,49 @@
+"""Counters of pins, on a machine that others use as well; no root needed."""
+
+import pytest
+
+from pytest_gup.adapters.linux import observing
+from pytest_gup.adapters.linux.observing import PIN_COUNTERS, Counters
+
+ACQUIRED, RELEASED = PIN_COUNTERS
+BEFORE = {ACQUIRED: 10, RELEASED: 8}
+
+
+def count(monkeypatch: pytest.MonkeyPatch, **grown: int) -> None:
+    """Have the kernel count further."""
+    now = {name: number + grown.get(name, 0) for name, number in BEFORE.items()}
+    monkeypatch.setattr(observing, "read_vmstat", lambda: now)
+
+
+def test_what_was_there_before_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what has grown since the boot is told."""
+    count(monkeypatch)
+    counters = Counters.begin(BEFORE)
+
+    count(monkeypatch, nr_foll_pin_acquired=3, nr_foll_pin_released=1)
+
+    assert counters.since_start(ACQUIRED) == 3
+    assert counters.since_start(RELEASED) == 1
+
+
+@pytest.mark.parametrize("name", PIN_COUNTERS)
+def test_what_others_pin_is_not_the_stacks(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A counter that moves while nothing of ours can pin tells nothing of us."""
+    count(monkeypatch, **{name: 1})
+
+    counters = Counters.begin(BEFORE)
+
+    assert counters.since_start(ACQUIRED) is None
+    assert counters.since_start(RELEASED) is None
+
+
+def test_a_kernel_without_the_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells nothing, and is not taken for one on which others pin."""
+    monkeypatch.setattr(observing, "read_vmstat", dict[str, int])
+
+    counters = Counters.begin({})
+
+    assert counters.are_ours
+    assert counters.since_start(ACQUIRED) is None
