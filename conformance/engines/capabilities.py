@@ -7,7 +7,7 @@ Interface:
 
 import inspect
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import attrs
 
@@ -55,6 +55,11 @@ class Capabilities:
     features_fixed: frozenset[Feature]
     geometry: Geometry
     is_stepped: bool
+
+    @cached_property
+    def offered(self) -> frozenset[str]:
+        """Names of the operations that are offered, in one way or another."""
+        return frozenset(name for name in OPERATIONS if self.offers(name))
 
     def method_for(self, operation_name: str) -> str | None:
         """Return the method to be called for an operation; None: there is none."""

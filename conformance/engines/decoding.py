@@ -8,21 +8,31 @@ are skipped.
              1 byte   how often the thing that was used last is used again
              8 bytes  operations left out, one each; half of the bytes leave none out
     slot     1 byte   operation; 0: none, so that what shrinks to zero is gone
-             7 bytes  its fields, in order
+             4 bytes  a number, of which its fields are the digits
 
 Interface:
   * `PackedMachine(...).run(packed)` decodes, runs, and hands over the history.
   * `size_of(operations)` is the length of a program with so many slots.
 """
 
+from itertools import chain, filterfalse
+from math import prod
 from typing import Any
 
-from conformance.engines.drawing import BYTE_VALUES, DRAWINGS, Choice, one_of
+from conformance.engines.drawing import (
+    BYTE_VALUES,
+    DRAWINGS,
+    Choice,
+    Drawing,
+    one_of,
+)
 from conformance.engines.vocabulary import Argument, Vocabulary
 from conformance.interface import OPERATIONS, Feature
 
 FEATURES = tuple(Feature)
 NAMES = tuple(OPERATIONS)
+ROTATED = [(*NAMES[first:], *NAMES[:first]) for first in range(len(NAMES))]
+"""All operations, beginning with any of them."""
 FEATURE_BYTES = 2
 SIZES, AGAIN = FEATURE_BYTES, FEATURE_BYTES + 1
 """Where in the header the byte for the sizes stands, and that for using again."""
@@ -30,13 +40,26 @@ LEFT_OUT_BYTES = 8
 SPREAD = 37
 """Makes bytes that are near each other mean operations that are not."""
 HEADER_BYTES = AGAIN + 1 + LEFT_OUT_BYTES
-FIELDS_MAX = max(len(drawing.arguments) for drawing in DRAWINGS.values())
-SLOT_BYTES = 1 + FIELDS_MAX
-AGAIN_MAX = 160
-"""The highest share, of 256, of things that are used again."""
+FIELDS_BYTES = 4
+SLOT_BYTES = 1 + FIELDS_BYTES
+AGAIN_PARTS = 16
+AGAIN_MAX = 11
+"""The highest share, of so many parts, of things that are used again; not reached."""
 FOLIO_PAGES = one_of(1, 1, 1, 2)
 MOVABLE_PAGES = one_of(0, 0, 16)
+
+
+def numbers_of(drawing: Drawing) -> int:
+    """Return how many different numbers the fields of an operation make."""
+    parts = (
+        len(choice.among) * (AGAIN_PARTS if choice.names else 1)
+        for choice in drawing.arguments.values()
+    )
+    return prod(parts)
+
+
 assert len(FEATURES) <= FEATURE_BYTES * 8
+assert max(map(numbers_of, DRAWINGS.values())) <= BYTE_VALUES**FIELDS_BYTES
 
 
 def size_of(operations: int) -> int:
@@ -48,7 +71,7 @@ class PackedMachine(Vocabulary):
     """Decodes programs, and runs them."""
 
     again = 0
-    """The share, of 256, of fields that get the thing that was used last."""
+    """The share, of `AGAIN_PARTS`, of fields that get the thing that was used last."""
     last: dict[str, Any]
     """By field: what it was last."""
 
@@ -57,7 +80,7 @@ class PackedMachine(Vocabulary):
         self.begin_packed(packed[:HEADER_BYTES])
         for start in range(HEADER_BYTES, len(packed), SLOT_BYTES):
             slot = packed[start : start + SLOT_BYTES]
-            self.take(slot[0], slot[1:])
+            self.take(slot[0], int.from_bytes(slot[1:], "little"))
         self.end()
 
     def begin_packed(self, header: bytes) -> None:
@@ -81,7 +104,7 @@ class PackedMachine(Vocabulary):
             if byte >= BYTE_VALUES // 2
         )
 
-    def take(self, byte: int, fields: bytes) -> None:
+    def take(self, byte: int, fields: int) -> None:
         """Perform the operation that a byte asks for, or one that is unused yet."""
         if byte == 0:
             return
@@ -90,21 +113,23 @@ class PackedMachine(Vocabulary):
             self.reach(NAMES[byte - 1], argument)
             return
         first = (byte * SPREAD) % len(NAMES)
-        order = (*NAMES[first:], *NAMES[:first])
-        unused = [name for name in order if name not in self.used]
-        self.reach_first((*unused, *order), argument)
+        order = ROTATED[first]
+        unused = filterfalse(self.used.__contains__, order)
+        self.reach_first(chain(unused, order), argument)
 
-    def argument_of(self, fields: bytes) -> Argument:
-        """Return what gives values for fields, from bytes in order."""
-        left = iter(fields * 2)
+    def argument_of(self, number: int) -> Argument:
+        """Return what gives values for fields: the digits of a number."""
 
         def argument(field: str, choice: Choice) -> object:
-            byte = next(left)
-            if not choice.names:
-                return choice.at(byte)
-            if byte < self.again and field in self.last:
-                return self.last[field]
-            self.last[field] = value = choice.at(byte - self.again)
+            nonlocal number
+            if choice.names:
+                number, again = divmod(number, AGAIN_PARTS)
+                if again < self.again and field in self.last:
+                    return self.last[field]
+            number, digit = divmod(number, len(choice.among))
+            value = choice.among[digit]
+            if choice.names:
+                self.last[field] = value
             return value
 
         return argument

@@ -33,7 +33,12 @@ import attrs
 
 from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
-from conformance.engines.decoding import FIELDS_MAX, HEADER_BYTES, NAMES, PackedMachine
+from conformance.engines.decoding import (
+    FIELDS_BYTES,
+    HEADER_BYTES,
+    NAMES,
+    PackedMachine,
+)
 from conformance.engines.execution import Execution
 from conformance.engines.groups import GROUPS
 from conformance.engines.vocabulary import Argument
@@ -100,9 +105,9 @@ class Explorer:
         """Return a number from 0 to count - 1; the same on every Python."""
         return int(self._random.random() * count)
 
-    def bytes(self, count: int) -> bytes:
-        """Return some bytes; the same on every Python."""
-        return self._random.getrandbits(8 * count).to_bytes(count, "little")
+    def number(self, bytes_: int) -> int:
+        """Return a number of so many bytes; the same on every Python."""
+        return self._random.getrandbits(8 * bytes_)
 
     def is_new(self, state: Hashable) -> bool:
         """Take a state; tell whether it was never seen before."""
@@ -143,7 +148,7 @@ class _ExploringMachine(PackedMachine):
     def run_one(self, operations: int) -> None:
         """Perform a program: a new one, or one that goes on from a beginning."""
         explorer = self.explorer
-        header = explorer.bytes(HEADER_BYTES)
+        header = explorer.number(HEADER_BYTES).to_bytes(HEADER_BYTES, "little")
         if explorer.pool and explorer.below(2):
             self.take_tastes(header)
             self.repeat(explorer.pool[explorer.below(len(explorer.pool))])
@@ -191,7 +196,7 @@ class _ExploringMachine(PackedMachine):
 
     def argument(self) -> Argument:
         """Return what gives values for fields."""
-        return self.argument_of(self.explorer.bytes(FIELDS_MAX))
+        return self.argument_of(self.explorer.number(FIELDS_BYTES))
 
     def noted(self, call: Call) -> None:
         """Count what was performed; see whether it brought a new state."""
@@ -205,16 +210,18 @@ def state_of(execution: Execution, call: Call) -> Hashable:
     """Return what tells the state after a call from others."""
     sample = execution.history.samples[-1]
     handles = execution.handles
-    shown = sample.pages, sample.pins, sample.mapped
+    pending = sample.pending and sorted(c.operation.name for c in execution.pending())
     return (
         call.operation.name,
-        call.refused,
+        call.error is None,
         handles.is_held,
         handles.is_frozen,
         handles.is_full,
         handles.is_mounted,
-        tuple(sorted(each.operation.name for each in execution.pending())),
-        *(frozenset(map(_signed, views.values())) for views in shown),
+        tuple(pending),
+        frozenset(map(_signed, sample.pages.values())),
+        frozenset(map(_signed, sample.pins.values())),
+        frozenset(map(_signed, sample.mapped.values())),
     )
 
 

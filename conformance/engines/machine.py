@@ -69,7 +69,7 @@ class StackMachine:
 
     def wants(self, name: str) -> bool:
         """Tell whether an operation is to be drawn at all."""
-        return name not in self.left_out and self.capabilities.offers(name)
+        return name not in self.left_out and name in self.capabilities.offered
 
     def perform(self, operation: Operation, park: str | None = None) -> None:
         """Perform one operation; parked at a point while the next one runs."""

@@ -29,9 +29,18 @@ def decoded(packed: bytes) -> Program:
     return Program(operations, history.program.setup, history.program.schedule)
 
 
-def slot(name: str, *fields: int) -> bytes:
-    """Return the slot of one operation."""
-    return bytes([NAMES.index(name) + 1, *fields]).ljust(SLOT_BYTES, b"\0")
+def slot(name: str, *fields: tuple[int, int]) -> bytes:
+    """Return the slot of one operation: its fields, each out of so many."""
+    number, unit = 0, 1
+    for field, among in fields:
+        number += field * unit
+        unit *= among
+    return bytes([NAMES.index(name) + 1]) + number.to_bytes(SLOT_BYTES - 1, "little")
+
+
+def which(number: int, among: int, again: int = 15) -> tuple[int, int]:
+    """Return a field that names something; 15: not what was used last."""
+    return number * 16 + again, among * 16
 
 
 def test_zeros_are_the_empty_program() -> None:
@@ -40,8 +49,8 @@ def test_zeros_are_the_empty_program() -> None:
 
 
 def test_a_slot_is_an_operation_and_its_fields() -> None:
-    """Fields are taken in order; a byte is reduced to what there is to choose from."""
-    store = slot("store", 0, 1, 1, 6)
+    """Fields are the digits of a number, in order."""
+    store = slot("store", which(0, 8), which(1, 4), (1, 2), (6, 250))
 
     assert decoded(bytes(HEADER_BYTES) + store).operations == (
         Store(page=1, word=1, value=7),
@@ -50,7 +59,7 @@ def test_a_slot_is_an_operation_and_its_fields() -> None:
 
 def test_a_slot_between_others_can_be_taken_out() -> None:
     """Zeros in its place leave the others as they are."""
-    one, two = slot("store", 0, 1, 1, 6), slot("load", 0, 2)
+    one, two = slot("store"), slot("load")
     program = decoded(bytes(HEADER_BYTES) + one + bytes(SLOT_BYTES) + two)
 
     assert [operation.name for operation in program.operations] == ["store", "load"]
@@ -80,9 +89,10 @@ def test_the_header_names_features_and_what_is_left_out() -> None:
 
 
 def test_the_thing_used_last_is_used_again_as_the_header_says() -> None:
-    """Locality: a low byte means the page that was meant before."""
+    """Locality: a low number means the page that was meant before."""
     header = bytes([0, 0, 0, 255]).ljust(HEADER_BYTES, b"\0")
-    first, again = slot("store", 200, 202), slot("store", 200, 0)
+    first = slot("store", which(0, 8), which(2, 4))
+    again = slot("store", which(0, 8), which(0, 4, again=0))
 
     pages = [
         operation.page
