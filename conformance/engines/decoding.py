@@ -5,8 +5,9 @@ are skipped.
 
     header   2 bytes  features, a bit for each
              1 byte   pages of a folio, movable pages
-             1 byte   how often the thing that was used last is used again
-             8 bytes  operations left out, one each; half of the bytes leave none out
+             1 byte   how often the thing that was used last is used again, and among
+                      how many things there is a choice
+             8 bytes  operations left out, a bit for each
     slot     1 byte   operation; 0: none, so that what shrinks to zero is gone
              4 bytes  a number, of which its fields are the digits
 
@@ -42,6 +43,10 @@ SPREAD = 37
 HEADER_BYTES = AGAIN + 1 + LEFT_OUT_BYTES
 FIELDS_BYTES = 4
 SLOT_BYTES = 1 + FIELDS_BYTES
+SCOPES = one_of(1, 2, 2, 4, 8)
+"""Bugs show among few things, mostly."""
+ALWAYS = frozenset({"get_user_pages", "hold", "mmap", "mount"})
+"""Never left out: too much would be left out with them."""
 AGAIN_PARTS = 16
 AGAIN_MAX = 11
 """The highest share, of so many parts, of things that are used again; not reached."""
@@ -59,6 +64,7 @@ def numbers_of(drawing: Drawing) -> int:
 
 
 assert len(FEATURES) <= FEATURE_BYTES * 8
+assert len(NAMES) <= LEFT_OUT_BYTES * 8
 assert max(map(numbers_of, DRAWINGS.values())) <= BYTE_VALUES**FIELDS_BYTES
 
 
@@ -72,6 +78,8 @@ class PackedMachine(Vocabulary):
 
     again = 0
     """The share, of `AGAIN_PARTS`, of fields that get the thing that was used last."""
+    scope = 1
+    """Among how many things there is a choice, where one is named."""
     last: dict[str, Any]
     """By field: what it was last."""
 
@@ -97,12 +105,13 @@ class PackedMachine(Vocabulary):
     def take_tastes(self, header: bytes) -> None:
         """Take from a header what does not concern the stack."""
         self.last = {}
-        self.again = header[AGAIN] * AGAIN_MAX // BYTE_VALUES
+        scope, again = divmod(header[AGAIN], AGAIN_MAX)
+        self.again = again
+        self.scope = SCOPES.at(scope)
+        bits = int.from_bytes(header[-LEFT_OUT_BYTES:], "little")
         self.left_out = frozenset(
-            NAMES[byte % len(NAMES)]
-            for byte in header[HEADER_BYTES - LEFT_OUT_BYTES :]
-            if byte >= BYTE_VALUES // 2
-        )
+            name for i, name in enumerate(NAMES) if bits >> i & 1
+        ).difference(ALWAYS)
 
     def take(self, byte: int, fields: int) -> None:
         """Perform the operation that a byte asks for, or one that is unused yet."""
@@ -127,7 +136,7 @@ class PackedMachine(Vocabulary):
                 if again < self.again and field in self.last:
                     return self.last[field]
             number, digit = divmod(number, len(choice.among))
-            value = choice.among[digit]
+            value = choice.among[digit % self.scope if choice.names else digit]
             if choice.names:
                 self.last[field] = value
             return value

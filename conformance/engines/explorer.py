@@ -6,9 +6,9 @@ find more than chance would:
 
 * *Weights*: each program likes some groups of operations and leaves some operations
   out, so that the others meet more often.
-* *Locality*: a few operations of one group in a row, often on the thing that was used
-  last.
-* *Rarity*: every other operation is one that the whole run has performed seldom.
+* *Locality*: a few operations of one group in a row, or such as stand behind each other
+  in the scenarios, often on the thing that was used last.
+* *Rarity*: two of five operations are such as the whole run has performed seldom.
 * *Novelty*: a program that brought the stack to a state that was new is gone on from:
   its beginning is performed again, and then others follow. So is one for which the
   `guide` says that it has reached something new, such as lines of the implementation.
@@ -36,6 +36,7 @@ from conformance.engines.capabilities import Capabilities
 from conformance.engines.decoding import (
     FIELDS_BYTES,
     HEADER_BYTES,
+    LEFT_OUT_BYTES,
     NAMES,
     PackedMachine,
 )
@@ -45,11 +46,27 @@ from conformance.engines.vocabulary import Argument
 from conformance.interface import Boot
 from conformance.oracle.history import Call, History
 from conformance.program import Program
+from conformance.scenarios.catalogue import SCENARIOS
 
 BURST_MAX = 7
 """Operations of one group in a row."""
 APPETITES = (0, 1, 1, 2, 4)
 """How much a program likes a group, beside the group's own share."""
+
+
+def _followers() -> dict[str | None, tuple[str, ...]]:
+    """Return what stands behind each operation in the scenarios."""
+    found: dict[str | None, list[str]] = {}
+    for scenario in SCENARIOS:
+        names = [operation.name for operation in scenario.program.operations]
+        for last, following in zip([None, *names], names, strict=False):
+            found.setdefault(last, []).append(following)
+    return {last: tuple(names) for last, names in found.items()}
+
+
+FOLLOWERS = _followers()
+IDLE_MAX = 3
+"""Times that nothing could be done in a row after which a program ends."""
 RARITY = 2
 """How much a rare operation is preferred to one that is less so."""
 POOL_MAX = 48
@@ -109,6 +126,16 @@ class Explorer:
         """Return a number of so many bytes; the same on every Python."""
         return self._random.getrandbits(8 * bytes_)
 
+    def header(self) -> bytes:
+        """Return a header that leaves out none of the operations, or a part."""
+        left_out = -1 if self.below(3) else 0
+        for _ in range(1 + self.below(2)):
+            left_out &= self.number(LEFT_OUT_BYTES)
+        first = self.number(HEADER_BYTES - LEFT_OUT_BYTES)
+        return first.to_bytes(HEADER_BYTES - LEFT_OUT_BYTES, "little") + (
+            left_out.to_bytes(LEFT_OUT_BYTES, "little")
+        )
+
     def is_new(self, state: Hashable) -> bool:
         """Take a state; tell whether it was never seen before."""
         before = len(self._seen)
@@ -148,7 +175,7 @@ class _ExploringMachine(PackedMachine):
     def run_one(self, operations: int) -> None:
         """Perform a program: a new one, or one that goes on from a beginning."""
         explorer = self.explorer
-        header = explorer.number(HEADER_BYTES).to_bytes(HEADER_BYTES, "little")
+        header = explorer.header()
         if explorer.pool and explorer.below(2):
             self.take_tastes(header)
             self.repeat(explorer.pool[explorer.below(len(explorer.pool))])
@@ -156,8 +183,11 @@ class _ExploringMachine(PackedMachine):
             self.begin_packed(header)
         groups = self.liked_groups()
         calls = self.running.history.calls
-        while len(calls) < operations and not self.running.is_over:
+        idle = 0
+        while len(calls) < operations and idle < IDLE_MAX:
+            before = len(calls)
             self.burst(groups[explorer.below(len(groups))])
+            idle = 0 if len(calls) > before and not self.running.is_over else idle + 1
         self.end()
 
     def repeat(self, beginning: Program) -> None:
@@ -175,12 +205,20 @@ class _ExploringMachine(PackedMachine):
         return [group for group in GROUPS for _ in range(likes[group])] or GROUPS
 
     def burst(self, group: Sequence[str]) -> None:
-        """Perform a few operations in a row: of the group, and rare ones."""
+        """Perform a few operations in a row: rare, of the group, or usual next."""
         for _ in range(2 + self.explorer.below(BURST_MAX - 1)):
-            if self.explorer.below(2):
+            turn = self.explorer.below(5)
+            if turn < 2:  # noqa: PLR2004 - two times in five
                 self.perform_rare()
-            else:
+            elif turn == 2:  # noqa: PLR2004 - once in five
                 self.perform_of(group)
+            else:
+                self.perform_of(self.followers() or group)
+
+    def followers(self) -> Sequence[str]:
+        """Return what stands behind the last operation in the scenarios."""
+        calls = self.running.history.calls
+        return FOLLOWERS.get(calls[-1].operation.name if calls else None, ())
 
     def perform_of(self, group: Sequence[str]) -> None:
         """Perform one operation of a group, and before it what it takes."""

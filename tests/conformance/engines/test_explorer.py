@@ -115,3 +115,13 @@ def test_states_are_counted_once() -> None:
     explorer.explore()
 
     assert explorer.states == seen > 1
+
+
+def test_a_program_ends_where_nothing_can_be_done() -> None:
+    """A stack that offers next to nothing is explored, too, and nothing hangs."""
+    nothing = attrs.evolve(probe(boot), parameters={"thaw": frozenset[str]()})
+    histories: list[History] = []
+
+    run_explorer(boot, nothing, histories.append, Budget(3, 20), 0)
+
+    assert [h.program.operations[: h.drawn] for h in histories] == [()] * 3

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from conformance.engines.budget import Budget
 from conformance.engines.decoding import (
+    AGAIN_MAX,
     HEADER_BYTES,
     NAMES,
     SLOT_BYTES,
@@ -27,6 +28,10 @@ def decoded(packed: bytes) -> Program:
     (history,) = histories
     operations = history.program.operations[: history.drawn]
     return Program(operations, history.program.setup, history.program.schedule)
+
+
+WIDE = bytes([0, 0, 0, 4 * AGAIN_MAX]).ljust(HEADER_BYTES, b"\0")
+"""The header of a program in which every thing may be named."""
 
 
 def slot(name: str, *fields: tuple[int, int]) -> bytes:
@@ -52,9 +57,7 @@ def test_a_slot_is_an_operation_and_its_fields() -> None:
     """Fields are the digits of a number, in order."""
     store = slot("store", which(0, 8), which(1, 4), (1, 2), (6, 250))
 
-    assert decoded(bytes(HEADER_BYTES) + store).operations == (
-        Store(page=1, word=1, value=7),
-    )
+    assert decoded(WIDE + store).operations == (Store(page=1, word=1, value=7),)
 
 
 def test_a_slot_between_others_can_be_taken_out() -> None:
@@ -78,9 +81,9 @@ def test_what_it_takes_is_done_first() -> None:
 
 
 def test_the_header_names_features_and_what_is_left_out() -> None:
-    """A bit for each feature; a byte in its upper half for what is not to be done."""
-    without_store = 128 + (NAMES.index("store") - 128) % len(NAMES)
-    header = bytes([1, 0, 0, 0, without_store]).ljust(HEADER_BYTES, b"\0")
+    """A bit for each."""
+    bit = 1 << NAMES.index("store")
+    header = bytes([1, 0, 0, 0]) + bit.to_bytes(HEADER_BYTES - 4, "little")
 
     program = decoded(header + slot("store"))
 
@@ -90,13 +93,14 @@ def test_the_header_names_features_and_what_is_left_out() -> None:
 
 def test_the_thing_used_last_is_used_again_as_the_header_says() -> None:
     """Locality: a low number means the page that was meant before."""
-    header = bytes([0, 0, 0, 255]).ljust(HEADER_BYTES, b"\0")
+    again = 5 * AGAIN_MAX - 1
+    header = bytes([0, 0, 0, again]).ljust(HEADER_BYTES, b"\0")
     first = slot("store", which(0, 8), which(2, 4))
-    again = slot("store", which(0, 8), which(0, 4, again=0))
+    same = slot("store", which(0, 8), which(0, 4, again=0))
 
     pages = [
         operation.page
-        for operation in decoded(header + first + again).operations
+        for operation in decoded(header + first + same).operations
         if isinstance(operation, Store)
     ]
 
