@@ -41,7 +41,7 @@ class Sizes:
         self._of(0).sets.append(_Change(-1, -1, boot, is_certain=True))
         kinds = (Create, Truncate, Write, DirectWrite)
         for call, operation in history.asked(*kinds):
-            if not call.refused or isinstance(operation, DirectWrite):
+            if call.may_have_acted or isinstance(operation, DirectWrite):
                 self._add(call, operation)
         for call, made in history.asked(Clone):
             if not call.refused:

@@ -1,15 +1,18 @@
 """Operations on the memory of a process."""
 
 import mmap as constants
+from collections.abc import Generator
 
 import attrs
 
-from conformance.interface import Errno, KernelError
+from conformance.interface import Done, Errno, KernelError
 from pytest_gup.adapters.linux.bench import (
     Answered,
     Bench,
     Call,
+    Chain,
     Mapping,
+    checked,
     raise_signal,
     stamp,
 )
@@ -67,24 +70,33 @@ class Memory:
         size = self._size(there)
 
         def keep(_: object) -> None:
-            changed = attrs.evolve(there, protection=protection)
-            self.bench.mappings[process, mapping] = changed
+            now = self.bench.mappings.get((process, mapping))
+            if now is not None:  # it may have moved meanwhile
+                changed = attrs.evolve(now, protection=protection)
+                self.bench.mappings[process, mapping] = changed
 
         return self._in(process, "mprotect", there.address, size, protection, then=keep)
 
-    def mremap(self, process: int, mapping: int) -> Call:
+    def mremap(self, process: int, mapping: int) -> Chain:
         """Move a mapping to an address that was never used, by mremap."""
+        return Chain(self._mremap((process, mapping)))
+
+    def _mremap(self, key: tuple[int, int]) -> Generator[Call, Done, None]:
+        """Move it; who comes meanwhile looks for it where it will be, and waits.
+
+        The kernel takes the lock of the address space for both, in the order in which
+        they come.
+        """
         bench = self.bench
-        old = bench.mappings[process, mapping]
-        size, address = self._size(old), bench.fresh_address()
-        flags = MREMAP_MAYMOVE | MREMAP_FIXED
-
-        def keep(_: object) -> None:
-            bench.mappings[process, mapping] = attrs.evolve(old, address=address)
-
-        return self._in(
-            process, "mremap", old.address, size, size, flags, address, then=keep
-        )
+        old = bench.mappings[key]
+        moved = attrs.evolve(old, address=bench.fresh_address())
+        bench.mappings[key] = moved
+        size, flags = self._size(old), MREMAP_MAYMOVE | MREMAP_FIXED
+        arguments = old.address, size, size, flags, moved.address
+        ended = yield self._in(key[0], "mremap", *arguments)
+        if ended.error is not None and bench.mappings.get(key) is moved:
+            bench.mappings[key] = old
+        checked(ended)
 
     def load(self, process: int, mapping: int, page: int, word: int) -> Call:
         """Read a word by CPU loads."""
