@@ -13,6 +13,7 @@ from pytest_gup.adapters.linux.bench import (
     Chain,
     Mapping,
     checked,
+    in_turn,
     raise_signal,
     stamp,
 )
@@ -58,35 +59,49 @@ class Memory:
         arguments = map_arguments(bench, wanted)
         return bench.begin(worker, "map", *arguments, then=keep)
 
-    def munmap(self, process: int, mapping: int) -> Call:
+    def munmap(self, process: int, mapping: int) -> Call | Chain:
         """Remove a mapping, by munmap."""
-        gone = self.bench.mappings.pop((process, mapping))
-        return self._in(process, "munmap", gone.address, self._size(gone))
+        key = process, mapping
 
-    def mprotect(self, process: int, mapping: int, writable: bool) -> Call:
+        def begin() -> Call:
+            gone = self.bench.mappings.pop(key)
+            return self._in(process, "munmap", gone.address, self._size(gone))
+
+        return in_turn(self.bench.moves.pop(key, None), begin)
+
+    def mprotect(self, process: int, mapping: int, writable: bool) -> Call | Chain:
         """Change what may be done with a mapping, by mprotect."""
-        there = self.bench.mappings[process, mapping]
+        key = process, mapping
         protection = READ_WRITE if writable else constants.PROT_READ
-        size = self._size(there)
 
         def keep(_: object) -> None:
-            now = self.bench.mappings.get((process, mapping))
+            now = self.bench.mappings.get(key)
             if now is not None:  # it may have moved meanwhile
                 changed = attrs.evolve(now, protection=protection)
-                self.bench.mappings[process, mapping] = changed
+                self.bench.mappings[key] = changed
 
-        return self._in(process, "mprotect", there.address, size, protection, then=keep)
+        def begin() -> Call:
+            there = self.bench.mappings[key]
+            arguments = there.address, self._size(there), protection
+            return self._in(process, "mprotect", *arguments, then=keep)
+
+        return in_turn(self.bench.moves.get(key), begin)
 
     def mremap(self, process: int, mapping: int) -> Chain:
         """Move a mapping to an address that was never used, by mremap."""
-        return Chain(self._mremap((process, mapping)))
+        key, moves = (process, mapping), self.bench.moves
+        moves[key] = Chain(self._mremap(key, moves.get(key)))
+        return moves[key]
 
-    def _mremap(self, key: tuple[int, int]) -> Generator[Call, Done, None]:
-        """Move it; who comes meanwhile looks for it where it will be, and waits.
+    def _mremap(
+        self, key: tuple[int, int], before: Chain | None
+    ) -> Generator[Call | Chain, Done, None]:
+        """Move it when it is where it was moved to before.
 
-        The kernel takes the lock of the address space for both, in the order in which
-        they come.
+        Who comes meanwhile looks for it where it will be.
         """
+        if before is not None:
+            yield before
         bench = self.bench
         old = bench.mappings[key]
         moved = attrs.evolve(old, address=bench.fresh_address())
@@ -98,9 +113,8 @@ class Memory:
             bench.mappings[key] = old
         checked(ended)
 
-    def load(self, process: int, mapping: int, page: int, word: int) -> Call:
+    def load(self, process: int, mapping: int, page: int, word: int) -> Call | Chain:
         """Read a word by CPU loads."""
-        address = self.bench.address(process, mapping, page, word)
 
         def value(found: object) -> int:
             if isinstance(found, int):
@@ -108,23 +122,30 @@ class Memory:
             assert isinstance(found, bytes), f"a load answered {found!r}"
             return stamp(found)
 
-        size = self.bench.geometry.word_size_bytes
-        return self._in(process, "peek", address, size, then=value)
+        def begin() -> Call:
+            address = self.bench.address(process, mapping, page, word)
+            size = self.bench.geometry.word_size_bytes
+            return self._in(process, "peek", address, size, then=value)
+
+        return in_turn(self.bench.moves.get((process, mapping)), begin)
 
     def store(
         self, process: int, mapping: int, page: int, word: int, value: int
-    ) -> Call:
+    ) -> Call | Chain:
         """Write a word by CPU stores."""
-        wait_for_tick(self.bench.last_mtime)
-        address = self.bench.address(process, mapping, page, word)
 
         def check(number: object) -> None:
             assert isinstance(number, int), f"a store answered {number!r}"
             if number:
                 raise_signal(number)
 
-        size = self.bench.geometry.word_size_bytes
-        return self._in(process, "fill", address, size, value, then=check)
+        def begin() -> Call:
+            wait_for_tick(self.bench.last_mtime)
+            address = self.bench.address(process, mapping, page, word)
+            size = self.bench.geometry.word_size_bytes
+            return self._in(process, "fill", address, size, value, then=check)
+
+        return in_turn(self.bench.moves.get((process, mapping)), begin)
 
     def _process(self, process: int) -> Process:
         """Return a process; its first mapping starts it."""
