@@ -28,7 +28,7 @@ def add_file_writes(log: WriteLog, history: History) -> None:
             _store(log, call, store)
     kinds = (WriteCall, Truncate, Create, PunchHole, Clone, Dontneed)
     for call, operation in history.asked(*kinds):
-        if not call.refused:
+        if call.may_have_acted:
             _change(log, call, operation)
 
 

@@ -17,6 +17,7 @@ from typing import TypeVar, overload
 import attrs
 
 from conformance.interface import (
+    Errno,
     Event,
     Feature,
     Geometry,
@@ -78,6 +79,14 @@ class Call:
     def refused(self) -> bool:
         """Whether it answered by a refusal or a signal."""
         return self.error is not None
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether it may have changed something: a failed disk may stop it half-way."""
+        error = self.error
+        return not self.refused or (
+            isinstance(error, KernelError) and error.errno is Errno.EIO
+        )
 
     @property
     def ended(self) -> Moment:

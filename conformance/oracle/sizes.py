@@ -1,7 +1,8 @@
 """Which sizes a file may have.
 
 A size is *set* (by boot, Create, Truncate, Clone) and then *extended* (by Write and
-DirectWrite): it is the last one set, or where the furthest extension after it ends.
+DirectWrite): it is the last one set, or where the furthest extension after it ends. An
+umount while the disk may fail a write can lose all that came before it.
 
 Interface:
   * `Sizes(history).during(file, begin, end)` gives the admissible sizes, in words;
@@ -10,7 +11,15 @@ Interface:
 
 import attrs
 
-from conformance.interface import Clone, Create, DirectWrite, Truncate, Write
+from conformance.interface import (
+    Clone,
+    Create,
+    DirectWrite,
+    FailNext,
+    Truncate,
+    Umount,
+    Write,
+)
 from conformance.oracle.history import Call, History, Moment
 
 
@@ -37,11 +46,12 @@ class Sizes:
     def __init__(self, history: History) -> None:
         self._words_per_page = history.geometry.words_per_page
         self._files: dict[int, _FileSizes] = {}
+        self._forgotten_until = _last_umount_that_may_fail(history)
         boot = history.geometry.file_pages * self._words_per_page
         self._of(0).sets.append(_Change(-1, -1, boot, is_certain=True))
         kinds = (Create, Truncate, Write, DirectWrite)
         for call, operation in history.asked(*kinds):
-            if not call.refused or isinstance(operation, DirectWrite):
+            if call.may_have_acted or isinstance(operation, DirectWrite):
                 self._add(call, operation)
         for call, made in history.asked(Clone):
             if not call.refused:
@@ -56,7 +66,7 @@ class Sizes:
             return frozenset({0})
         sets = [s for s in changes.sets if s.begin <= end and s.call != without]
         latest = max(
-            (s.begin for s in sets if s.is_certain and s.end < begin),
+            (s.begin for s in sets if self._is_certain(s) and s.end < begin),
             default=-1,
         )
         extensions = [
@@ -65,8 +75,25 @@ class Sizes:
         admissible: set[int] = set()
         for change in sets:
             if change.end >= latest:
-                admissible |= _extended(change, extensions, begin)
+                admissible |= self._extended(change, extensions, begin)
         return frozenset(admissible or {0})
+
+    def _is_certain(self, change: _Change) -> bool:
+        """Whether the size surely changed, and an umount did not forget it."""
+        return change.is_certain and change.begin > self._forgotten_until
+
+    def _extended(
+        self, base: _Change, extensions: list[_Change], begin: Moment
+    ) -> set[int]:
+        """Return the sizes that there may be if `base` was the last to set one."""
+        surely = [
+            x.words
+            for x in extensions
+            if self._is_certain(x) and x.begin > base.end and x.end < begin
+        ]
+        least = max([base.words, *surely])
+        maybe = {x.words for x in extensions if x.end >= base.begin and x.words > least}
+        return {least} | maybe
 
     def _add(
         self, call: Call, operation: Create | Truncate | Write | DirectWrite
@@ -107,13 +134,10 @@ class Sizes:
         return self._files.setdefault(file, _FileSizes())
 
 
-def _extended(base: _Change, extensions: list[_Change], begin: Moment) -> set[int]:
-    """Return the sizes that there may be if `base` was the last to set one."""
-    surely = [
-        x.words
-        for x in extensions
-        if x.is_certain and x.begin > base.end and x.end < begin
-    ]
-    least = max([base.words, *surely])
-    maybe = {x.words for x in extensions if x.end >= base.begin and x.words > least}
-    return {least} | maybe
+def _last_umount_that_may_fail(history: History) -> Moment:
+    """Return when the last umount was asked that may not have written a size."""
+    failures = [call.asked for call, o in history.asked(FailNext) if o.write]
+    umounts = [call for call, _ in history.asked(Umount) if not call.refused]
+    return max(
+        (u.asked for u in umounts if failures and u.ended > failures[0]), default=-2
+    )

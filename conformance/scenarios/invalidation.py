@@ -107,6 +107,22 @@ FILES: tuple[Scenario, ...] = (
         "The file is cut and grows again; its new page knows nothing of the device.",
     ),
     Scenario(
+        "device-writes-beyond-the-end-and-file-grows",
+        ("INV-ORPHAN",),
+        Program(
+            (
+                Store(page=1, value=1),
+                GetUserPages(page=1, pin=0),
+                Truncate(words=3),
+                DeviceComplete(pin=0, value=7),
+                Truncate(words=8),
+                Read(page=1),
+                Load(page=1, word=1),
+            )
+        ),
+        "Half of the page was cut off; the device writes all of it.",
+    ),
+    Scenario(
         "device-writes-to-what-was-punched-out",
         ("INV-ORPHAN", "INV-PINWAIT"),
         Program(

@@ -86,6 +86,18 @@ LIMITS: tuple[Scenario, ...] = (
         story="The page has not been written back when the file grows over it.",
     ),
     Scenario(
+        "store-beyond-the-end-without-a-disk",
+        ("MKW-RANGE",),
+        program(
+            Truncate(words=3),
+            Store(page=1, word=1, value=9),
+            Truncate(words=8),
+            Read(page=1),
+            Load(page=1, word=1),
+        ),
+        story="A filesystem that has no disk zeroes what becomes visible, too.",
+    ),
+    Scenario(
         "growth-over-what-was-cut",
         ("MKW-RANGE",),
         program(

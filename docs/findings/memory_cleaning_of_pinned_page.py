@@ -4,7 +4,7 @@
 3. sync_file_range(2) starts writing dirty pages, without the promise of fsync
 (WB_SYNC_NONE). The page is written and called clean, though the device may write to it
 at any moment. 4. The device writes 7 and gives the page back, which is dirty again and
-is written once more by fsync.
+has to be written once more.
 """
 
 import os

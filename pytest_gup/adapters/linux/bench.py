@@ -108,6 +108,10 @@ class Bench:
     files: dict[int, int] = attrs.field(factory=dict[int, int])
     """Descriptor of each file, in the shell."""
     pins: dict[int, Pin] = attrs.field(factory=dict[int, Pin])
+    moves: dict[tuple[int, int], "Chain"] = attrs.field(
+        factory=dict[tuple[int, int], "Chain"]
+    )
+    """The last mremap of each mapping."""
     tasks: list[Task] = attrs.field(factory=list[Task])
     """Calls that have not answered."""
     hold_point: str | None = None
@@ -254,8 +258,11 @@ def raise_signal(number: int) -> None:
 class Chain:
     """Calls made one after the other, which the program sees as one."""
 
-    body: Generator[Any, Done, None]
-    """Yields each call, or what else has a state, and is sent how it ended."""
+    body: Generator[Any, Done, Done | None]
+    """Yields each call, or what else has a state, and is sent how it ended.
+
+    What it returns is how all of it has ended; nothing, if there is no result.
+    """
     current: Any = None
     done: Done | None = None
 
@@ -274,10 +281,23 @@ class Chain:
     def _go_on(self, ended: Done | None) -> None:
         try:
             self.current = next(self.body) if ended is None else self.body.send(ended)
-        except StopIteration:
-            self.done = Done()
+        except StopIteration as end:
+            self.done = end.value or Done()
         except (KernelError, UnexpectedError) as error:
             self.done = Done(error=error)
+
+
+def in_turn(before: Chain | None, begin: Callable[[], Call]) -> Call | Chain:
+    """Begin a call when another has ended; at once, if it has."""
+    if before is None or before.done is not None:
+        return begin()
+    return Chain(_after(before, begin))
+
+
+def _after(before: Chain, begin: Callable[[], Call]) -> Generator[Any, Done, Done]:
+    yield before
+    ended: Done = yield begin()
+    return ended
 
 
 def checked(ended: Done) -> None:

@@ -28,8 +28,9 @@ from pytest_gup.adapters.linux.runfolder import CONNECTIONS
 from pytest_gup.adapters.linux.worker import ENVIRONMENT
 
 CLOSE_SECONDS = 60.0
-THREADS = 24
-"""Threads of a process: each outstanding pin and each blocked call takes one."""
+THREADS = 64
+"""Threads of a process: each outstanding pin and each blocked call takes one, and so
+does each look at a page that has to wait for it."""
 SOURCE = Path(__file__).resolve().parents[3]
 START = (
     "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep);"

@@ -1,15 +1,19 @@
 """Operations on the memory of a process."""
 
 import mmap as constants
+from collections.abc import Generator
 
 import attrs
 
-from conformance.interface import Errno, KernelError
+from conformance.interface import Done, Errno, KernelError
 from pytest_gup.adapters.linux.bench import (
     Answered,
     Bench,
     Call,
+    Chain,
     Mapping,
+    checked,
+    in_turn,
     raise_signal,
     stamp,
 )
@@ -55,40 +59,62 @@ class Memory:
         arguments = map_arguments(bench, wanted)
         return bench.begin(worker, "map", *arguments, then=keep)
 
-    def munmap(self, process: int, mapping: int) -> Call:
+    def munmap(self, process: int, mapping: int) -> Call | Chain:
         """Remove a mapping, by munmap."""
-        gone = self.bench.mappings.pop((process, mapping))
-        return self._in(process, "munmap", gone.address, self._size(gone))
+        key = process, mapping
 
-    def mprotect(self, process: int, mapping: int, writable: bool) -> Call:
+        def begin() -> Call:
+            gone = self.bench.mappings.pop(key)
+            return self._in(process, "munmap", gone.address, self._size(gone))
+
+        return in_turn(self.bench.moves.pop(key, None), begin)
+
+    def mprotect(self, process: int, mapping: int, writable: bool) -> Call | Chain:
         """Change what may be done with a mapping, by mprotect."""
-        there = self.bench.mappings[process, mapping]
+        key = process, mapping
         protection = READ_WRITE if writable else constants.PROT_READ
-        size = self._size(there)
 
         def keep(_: object) -> None:
-            changed = attrs.evolve(there, protection=protection)
-            self.bench.mappings[process, mapping] = changed
+            now = self.bench.mappings.get(key)
+            if now is not None:  # it may have moved meanwhile
+                changed = attrs.evolve(now, protection=protection)
+                self.bench.mappings[key] = changed
 
-        return self._in(process, "mprotect", there.address, size, protection, then=keep)
+        def begin() -> Call:
+            there = self.bench.mappings[key]
+            arguments = there.address, self._size(there), protection
+            return self._in(process, "mprotect", *arguments, then=keep)
 
-    def mremap(self, process: int, mapping: int) -> Call:
+        return in_turn(self.bench.moves.get(key), begin)
+
+    def mremap(self, process: int, mapping: int) -> Chain:
         """Move a mapping to an address that was never used, by mremap."""
+        key, moves = (process, mapping), self.bench.moves
+        moves[key] = Chain(self._mremap(key, moves.get(key)))
+        return moves[key]
+
+    def _mremap(
+        self, key: tuple[int, int], before: Chain | None
+    ) -> Generator[Call | Chain, Done, None]:
+        """Move it when it is where it was moved to before.
+
+        Who comes meanwhile looks for it where it will be.
+        """
+        if before is not None:
+            yield before
         bench = self.bench
-        old = bench.mappings[process, mapping]
-        size, address = self._size(old), bench.fresh_address()
-        flags = MREMAP_MAYMOVE | MREMAP_FIXED
+        old = bench.mappings[key]
+        moved = attrs.evolve(old, address=bench.fresh_address())
+        bench.mappings[key] = moved
+        size, flags = self._size(old), MREMAP_MAYMOVE | MREMAP_FIXED
+        arguments = old.address, size, size, flags, moved.address
+        ended = yield self._in(key[0], "mremap", *arguments)
+        if ended.error is not None and bench.mappings.get(key) is moved:
+            bench.mappings[key] = old
+        checked(ended)
 
-        def keep(_: object) -> None:
-            bench.mappings[process, mapping] = attrs.evolve(old, address=address)
-
-        return self._in(
-            process, "mremap", old.address, size, size, flags, address, then=keep
-        )
-
-    def load(self, process: int, mapping: int, page: int, word: int) -> Call:
+    def load(self, process: int, mapping: int, page: int, word: int) -> Call | Chain:
         """Read a word by CPU loads."""
-        address = self.bench.address(process, mapping, page, word)
 
         def value(found: object) -> int:
             if isinstance(found, int):
@@ -96,23 +122,30 @@ class Memory:
             assert isinstance(found, bytes), f"a load answered {found!r}"
             return stamp(found)
 
-        size = self.bench.geometry.word_size_bytes
-        return self._in(process, "peek", address, size, then=value)
+        def begin() -> Call:
+            address = self.bench.address(process, mapping, page, word)
+            size = self.bench.geometry.word_size_bytes
+            return self._in(process, "peek", address, size, then=value)
+
+        return in_turn(self.bench.moves.get((process, mapping)), begin)
 
     def store(
         self, process: int, mapping: int, page: int, word: int, value: int
-    ) -> Call:
+    ) -> Call | Chain:
         """Write a word by CPU stores."""
-        wait_for_tick(self.bench.last_mtime)
-        address = self.bench.address(process, mapping, page, word)
 
         def check(number: object) -> None:
             assert isinstance(number, int), f"a store answered {number!r}"
             if number:
                 raise_signal(number)
 
-        size = self.bench.geometry.word_size_bytes
-        return self._in(process, "fill", address, size, value, then=check)
+        def begin() -> Call:
+            wait_for_tick(self.bench.last_mtime)
+            address = self.bench.address(process, mapping, page, word)
+            size = self.bench.geometry.word_size_bytes
+            return self._in(process, "fill", address, size, value, then=check)
+
+        return in_turn(self.bench.moves.get((process, mapping)), begin)
 
     def _process(self, process: int) -> Process:
         """Return a process; its first mapping starts it."""

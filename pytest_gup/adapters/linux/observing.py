@@ -13,6 +13,7 @@ import attrs
 
 from conformance.interface import PageView, VmStat
 from pytest_gup.adapters.linux.bench import Bench
+from pytest_gup.adapters.linux.calls import Task
 from pytest_gup.adapters.linux.tasks import frame_of, page_flags
 
 LOCKED, UP_TO_DATE, DIRTY, WRITEBACK = 0, 3, 4, 8
@@ -141,13 +142,19 @@ class Observing:
         return self._look("entries", pid, there.address, there.pages)
 
     def _look(self, name: str, *arguments: int) -> list[Any] | None:
-        """Have the shell look; None: it would have to wait."""
-        task = self.bench.shell.start(name, *arguments)
+        """Have the shell look; None: it would have to wait, or does so already."""
+        key = name, *arguments
+        waiting = self._waiting.get(key)
+        if waiting is not None and waiting.answer(0) is None:
+            return None
+        task = self._waiting[key] = self.bench.shell.start(name, *arguments)
         answer = task.answer(LOOK_MILLISECONDS)
         found = answer[0] if answer and not answer[1] else None
         assert found is None or isinstance(found, list), f"{name}: {found!r}"
         return found
 
+    _waiting: dict[tuple[object, ...], Task]
+    """The last look at each thing."""
     _looked: int = -1
     _seen: dict[int, list[int | None] | None]
 

@@ -2,16 +2,17 @@
 
 A process ends as processes do: when its other threads have finished what they are
 at. A thread whose pages a device still holds cannot finish, so it stays, in the
-kernel, until they are put; nothing else of the process does. A ring with a buffer
-registered is handed to the shell first, which keeps the pages pinned.
+kernel, until they are put, and with it the address space; so what the process has
+mapped of files is unmapped first. A ring with a buffer registered is handed to the
+shell first, which keeps the pages pinned.
 """
 
 import attrs
 
 from conformance.interface import Blocked, Done, Running
 from pytest_gup.adapters.linux import wire
-from pytest_gup.adapters.linux.bench import Bench, Call, CallState, Pin
-from pytest_gup.adapters.linux.calls import Process
+from pytest_gup.adapters.linux.bench import Bench, Call, CallState, Mapping, Pin
+from pytest_gup.adapters.linux.calls import Process, Task
 from pytest_gup.adapters.linux.lab import THREADS
 
 
@@ -55,6 +56,8 @@ class Exiting:
     number: int
     """What the program calls it."""
     process: Process
+    unmapping: list[Task] | None = None
+    """Calls that take its mappings down; None: not begun."""
     is_killed: bool = False
     is_done: bool = False
 
@@ -62,16 +65,42 @@ class Exiting:
         """Tell whether nothing is left of it but threads whose pages are held."""
         if self.is_done:
             return Done()
-        if not self.is_killed:
-            if self._is_busy():
-                return Blocked("the calls of its threads")
-            self._kill()
-        pins = {pin.task.thread.number for pin in self._pins() if pin.task is not None}
-        if any(thread.number not in pins for thread in self.process.living()):
+        if not self.is_killed and self._is_busy():
+            return Blocked("the calls of its threads")
+        if not self._is_gone():
             return Running()
         self.is_done = True
         self.bench.moment += 1
         return Done()
+
+    def _is_gone(self) -> bool:
+        """Unmap its files, kill it, and tell whether that has taken effect."""
+        if not self._has_unmapped():
+            return False
+        if not self.is_killed:
+            self._kill()
+        pins = {pin.task.thread.number for pin in self._pins() if pin.task is not None}
+        return all(thread.number in pins for thread in self.process.living())
+
+    def _has_unmapped(self) -> bool:
+        """Have files unmapped, where a thread stays, which would keep them in use."""
+        if self.unmapping is None:
+            stays = any(pin.task is not None for pin in self._pins())
+            size = self.bench.geometry.page_size_bytes
+            self.unmapping = [
+                self.process.start("munmap", mapping.address, mapping.pages * size)
+                for mapping in (self._mappings().values() if stays else ())
+                if mapping.file is not None
+            ]
+        return all(task.answer(0) is not None for task in self.unmapping)
+
+    def _mappings(self) -> dict[tuple[int, int], Mapping]:
+        """Tell its mappings; a new process of this number has its own."""
+        bench = self.bench
+        is_mine = self.number not in bench.processes
+        return {
+            k: m for k, m in bench.mappings.items() if is_mine and k[0] == self.number
+        }
 
     def _pins(self) -> list[Pin]:
         pins = self.bench.pins.values()
@@ -98,10 +127,8 @@ class Exiting:
 
     def _forget_mappings(self) -> None:
         """Strike out its mappings; a call that has ended late may have made some."""
-        bench = self.bench
-        if self.number not in bench.processes:
-            for key in [key for key in bench.mappings if key[0] == self.number]:
-                del bench.mappings[key]
+        for key in self._mappings():
+            del self.bench.mappings[key]
 
     def _hand_over(self, pin: Pin) -> None:
         """Give the ring of a pin to the shell."""

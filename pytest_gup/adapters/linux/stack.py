@@ -40,6 +40,7 @@ class MemoryStack(Memory, Processes, Advice, Pins, Files, Observing):
         self.bench = bench
         self.counters = Counters.begin(before)
         self._seen: dict[int, list[int | None] | None] = {}
+        self._waiting = {}
 
     @property
     def geometry(self) -> Geometry:

@@ -232,3 +232,52 @@ def test_memory_only() -> None:
 
     assert now.oracle.durable(0, now.do(PowerCut())) is None
     assert now.load() == one_of(1)
+
+
+def test_a_truncate_that_failed_half_way() -> None:
+    """The size may have changed or not, and so may what was cut off."""
+    now = Happenings()
+    now.do(Write(page=1, word=0, value=7))
+    now.do(FailNext())
+    now.do(Truncate(words=2), error=FAILED)
+
+    shown = now.read(page=1)
+    assert shown.lengths == one_of(0, 2)
+    assert shown.words[0] == one_of(0, 7)
+
+
+def test_a_truncate_that_was_not_allowed() -> None:
+    """It has changed nothing."""
+    now = Happenings()
+    now.do(Write(page=1, word=0, value=7))
+    now.do(Truncate(words=2), error=KernelError(Errno.EBUSY))
+
+    shown = now.read(page=1)
+    assert shown.lengths == one_of(2)
+    assert shown.words[0] == one_of(7)
+
+
+def test_an_umount_may_lose_a_size_when_a_write_fails() -> None:
+    """What was never written need not be in the file any more."""
+    now = Happenings()
+    now.do(Create(file=1))
+    now.do(Write(file=1, word=0, value=7))
+    now.do(FailNext())
+    now.do(Umount())
+    now.do(Mount())
+    assert now.read(file=1).lengths == one_of(0, 1)
+
+    now.do(Truncate(file=1, words=2))
+    assert now.read(file=1).lengths == one_of(2)
+
+
+def test_an_umount_keeps_a_size() -> None:
+    """If no write can fail."""
+    now = Happenings()
+    now.do(Create(file=1))
+    now.do(Write(file=1, word=0, value=7))
+    now.do(Umount())
+    now.do(FailNext())
+    now.do(Mount())
+
+    assert now.read(file=1).lengths == one_of(1)

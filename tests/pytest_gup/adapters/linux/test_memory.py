@@ -11,6 +11,8 @@ from conformance.interface import (
     Errno,
     Exit,
     Fork,
+    Freeze,
+    Fsync,
     GetUserPages,
     Hold,
     Load,
@@ -21,6 +23,7 @@ from conformance.interface import (
     Read,
     Release,
     Store,
+    Thaw,
     Write,
 )
 from tests.pytest_gup.adapters.linux.programs import (
@@ -197,3 +200,17 @@ def test_a_number_is_used_again(filesystem: str) -> None:
     )
 
     assert answers(history, Read) == [(3, 0)]
+
+
+@on_disk
+def test_a_mapping_that_is_moving_is_moved_again(filesystem: str) -> None:
+    """A fault keeps the first move waiting; what comes later finds it where it goes."""
+    history = after(
+        filesystem,
+        *(Store(value=3), Fsync(), Freeze(), GetUserPages(), Mremap(), Mremap()),
+        *(Mprotect(writable=False), Load(), Thaw(), Mprotect(writable=True)),
+        *(Store(value=4), Load()),
+    )
+
+    assert answers(history, Mremap) == [None, None]
+    assert answers(history, Load) == [3, 4]

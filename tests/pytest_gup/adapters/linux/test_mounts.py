@@ -2,7 +2,17 @@
 
 import pytest
 
-from conformance.interface import FillDisk, Fsync, Mount, Read, Store, Umount
+from conformance.interface import (
+    DeviceComplete,
+    Exit,
+    FillDisk,
+    Fsync,
+    GetUserPages,
+    Mount,
+    Read,
+    Store,
+    Umount,
+)
 from tests.pytest_gup.adapters.linux.programs import after, answers, on_disk
 
 pytestmark = [pytest.mark.linux, pytest.mark.slow]
@@ -19,3 +29,13 @@ def test_a_full_filesystem_is_mounted_again(filesystem: str) -> None:
     (read,) = answers(history, Read)
     assert isinstance(read, tuple)
     assert read[0] == 5
+
+
+@on_disk
+def test_a_process_that_ended_keeps_nothing_mapped(filesystem: str) -> None:
+    """Not even if a device still has its pages, and one of its threads stays."""
+    history = after(
+        filesystem, GetUserPages(), Exit(), Umount(), Mount(), DeviceComplete(value=3)
+    )
+
+    assert answers(history, Umount) == [None]
