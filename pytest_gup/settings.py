@@ -10,6 +10,7 @@ import pytest
 from conformance.engines.budget import Budget
 from conformance.engines.plan import Known, Plan
 from conformance.engines.session import SEARCHES
+from conformance.engines.shrink import RUNS_MAX
 from conformance.rules.catalogue import BY_ID, matching
 from conformance.rules.rule import Rule
 from conformance.verdicts import Promise
@@ -23,6 +24,8 @@ BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 
 NIGHTLY_SECONDS = 600.0
 """How long nightly searches on each implementation if no time is given."""
 
+SHRINK_RULES = 12
+"""If more rules are violated than that, each has less time, and a later run goes on."""
 SHRINK_SHARE = 0.05
 """Of the time of a search, for making one program small."""
 
@@ -84,7 +87,9 @@ class Settings:
             seed=self.seed,
             seconds=self._seconds_each(implementation),
             stall_seconds=implementation.stall_seconds,
+            shrink_runs=RUNS_MAX if self._may_shrink(implementation) else 0,
             shrink_seconds=self._shrink_seconds(implementation),
+            shrink_seconds_all=self._shrink_seconds(implementation) * SHRINK_RULES,
             repeats=implementation.repeats,
             isolated=self.isolated,
         )
@@ -110,9 +115,18 @@ class Settings:
         given = 0.0 if self.seconds is None else self.seconds * SHRINK_SHARE
         return max(implementation.shrink_seconds, given)
 
+    def _may_shrink(self, implementation: Implementation) -> bool:
+        """Tell whether something else may be run than what was asked for."""
+        if self.replay is None:
+            return True
+        is_its_own = implementation.id == self.replay.implementation
+        return is_its_own and self.isolated
+
     def _known(self, implementation: Implementation) -> Sequence[Known]:
         if self.replay is not None:
-            return [self.replay.known()]
+            known = self.replay.known()
+            is_its_own = implementation.id == self.replay.implementation
+            return [known if is_its_own else attrs.evolve(known, is_minimal=False)]
         return self.corpus.known(implementation.id, self.promise)
 
     def as_record(self) -> dict[str, object]:

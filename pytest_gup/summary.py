@@ -214,6 +214,7 @@ def _details(record: Record) -> list[str]:
         known["call"],
         tuple(known["timeline"]),
         known["scenario"],
+        known["minimal"],
     )
     rule = BY_ID[record["rule"]]
     return failure.violated(rule, violation, known["id"], known["replay"]).splitlines()

@@ -146,9 +146,9 @@ class _Gathering:
         if message.name is not None and message.judgement.violated:
             self.went_wrong.add(message.name)
         self.tally.add(message.judgement, message.name, concerned)
-        for known in self.plan.known:
-            if known.scenario().name == message.name:
-                self.known[known.id] = verdict_on(message.judgement, known.rule)
+        known = self.plan.known_as(message.name)
+        if known is not None:
+            self.known[known.id] = verdict_on(message.judgement, known.rule)
         self.plan.on_progress(self._progress(message.states))
 
     def _progress(self, states: int) -> str:
@@ -179,12 +179,13 @@ class _Gathering:
         """Make the program of each violation small, of those that count."""
         found = self.tally.violations()
         left = {rule: found[rule] for rule in found if rule not in self.settled}
+        deadline = time.monotonic() + self.plan.shrink_seconds_all
         while left:
-            left = self._make_these_small(boot, left)
+            left = self._make_these_small(boot, left, deadline)
         self.settled |= found.keys() & self.tally.violations().keys()
 
     def _make_these_small(
-        self, boot: Boot, left: dict[str, Violation]
+        self, boot: Boot, left: dict[str, Violation], deadline: float
     ) -> dict[str, Violation]:
         """Return the violations to be tried next, where one does not count.
 
@@ -193,7 +194,7 @@ class _Gathering:
         """
         instead: dict[str, Violation] = {}
         while left:
-            task = partial(work.make_small, boot, self.plan, dict(left))
+            task = partial(work.make_small, boot, self.plan, dict(left), deadline)
             with (
                 suppress(StalledError, DiedError, SuiteError),
                 closing(_messages(boot, task, self.plan)) as messages,
@@ -221,13 +222,12 @@ class _Gathering:
         assert isinstance(message, work.Shrunk)
         rule, violation = message.rule, message.violation
         self.is_steady &= message.is_steady
-        if not message.counts:
-            assert violation is not None
-            other = self.tally.withdraw(rule, violation.sentence)
-            instead |= {} if other is None else {rule: other}
-        elif violation is not None:
+        if message.counts:
             self.tally.replace(rule, violation)
             self.repeated.add(rule)
+        else:
+            other = self.tally.withdraw(rule, violation.sentence)
+            instead |= {} if other is None else {rule: other}
         if message.is_last:
             del left[rule]
         self.plan.on_progress(f"making the program for {rule} small")
@@ -278,8 +278,11 @@ def run_scenarios(
 def run_replay(
     boot: Boot, plan: Plan, capabilities: Capabilities | None = None
 ) -> EngineResult:
-    """Run the known programs, as they are, and nothing else."""
-    exactly = attrs.evolve(plan, scenarios=(), shrink_runs=0)
+    """Run the known programs, as they are, and nothing else.
+
+    One that is violated and not minimal yet goes on being shrunk.
+    """
+    exactly = attrs.evolve(plan, scenarios=())
     return _run_programs("replay", boot, exactly, capabilities)
 
 
