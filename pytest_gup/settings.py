@@ -14,10 +14,11 @@ from conformance.engines.shrink import RUNS_MAX
 from conformance.rules.catalogue import BY_ID, matching
 from conformance.rules.rule import Rule
 from conformance.verdicts import Promise
-from pytest_gup import options, replay
+from pytest_gup import options, reached, replay
 from pytest_gup.connect import ENGINES, Implementation
 from pytest_gup.corpus import Corpus
 from pytest_gup.counterexample import Counterexample
+from pytest_gup.reached import Package
 
 BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 60)}
 """Programs, and operations in each; nightly goes by the clock."""
@@ -47,6 +48,8 @@ class Settings:
     """Where counterexamples are kept."""
     replay: Counterexample | None
     """Run this one again, and nothing else."""
+    packages: tuple[Package, ...]
+    """Tell which of their lines are exercised."""
     isolated: bool
     """False: a debugger is asked for, which needs the implementation in here."""
 
@@ -74,6 +77,7 @@ class Settings:
             report=config.invocation_params.dir / path if path else None,
             corpus=corpus,
             replay=again,
+            packages=reached.packages_of(config),
             isolated=not config.getoption("usepdb", default=False),
         )
 
@@ -91,6 +95,7 @@ class Settings:
             shrink_seconds=self._shrink_seconds(implementation),
             shrink_seconds_all=self._shrink_seconds(implementation) * SHRINK_RULES,
             repeats=implementation.repeats,
+            watched=[each for package in self.packages for each in package.sources],
             isolated=self.isolated,
         )
 
@@ -139,6 +144,7 @@ class Settings:
             "seed": self.seed,
             "rules": len(self.rules),
             "replay": self.replay and self.replay.id,
+            "cov": [package.name for package in self.packages],
         }
 
     def as_text(self) -> str:

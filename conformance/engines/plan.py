@@ -63,6 +63,8 @@ class Plan:
     """How often a violation must show again before it counts; one that does not is
     reported as inconclusive. 0: what was seen counts, for nobody else can have been
     the cause."""
+    watched: Sequence[str] = ()
+    """Files, or folders with `/*` behind them: which lines of them are run is told."""
     isolated: bool = True
     """Run the implementation in a process of its own."""
     on_progress: Callable[[str], None] = attrs.field(default=lambda _: None, eq=False)

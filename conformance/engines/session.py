@@ -29,6 +29,7 @@ from conformance.engines.isolation import (
 )
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.plan import STALL_SECONDS, Plan
+from conformance.engines.reach import ByFile, Reach
 from conformance.engines.scenario_run import scenarios_for
 from conformance.engines.tally import RuleResult, Tally, Violation, verdict_on
 from conformance.interface import Boot
@@ -74,6 +75,8 @@ class EngineResult:
     """By id of a known program that was run: what it alone says about its rule."""
     states: int = 0
     """Different states that a search has seen, if it counts them."""
+    reach: ByFile = attrs.field(factory=dict[str, dict[str, str]])
+    """The lines that each rule exercised, of those that are watched."""
 
 
 class ImplementationError(Exception):
@@ -96,6 +99,7 @@ class _Gathering:
     current: str | None = None
     """The scenario that is running."""
     known: dict[str, Verdict] = attrs.field(factory=dict[str, Verdict])
+    reach: Reach = attrs.field(factory=Reach)
     states: int = 0
     begin: float = attrs.field(factory=time.monotonic)
     stalls: int = 0
@@ -142,6 +146,7 @@ class _Gathering:
         self.programs += 1
         self.table.merge(message.table)
         self.readings.merge(message.readings)
+        self.reach.add(message.lines, message.judgement.exercised)
         concerned = self._concerned(message.name)
         if message.name is not None and message.judgement.violated:
             self.went_wrong.add(message.name)
@@ -370,6 +375,7 @@ def _result(
         tuple(gathering.readings.lines()),
         gathering.known,
         gathering.states,
+        gathering.reach.by_file(),
     )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
+from typing import Self
 
 import attrs
 
@@ -19,6 +20,7 @@ from conformance.engines.explorer import Explorer
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Send
 from conformance.engines.judge import Judgement, judge
+from conformance.engines.lines import NO_LINES, Lines, Recorder, recorder
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.packed import run_packed
 from conformance.engines.plan import Known, Plan
@@ -64,6 +66,8 @@ class Judged:
     name: str | None
     states: int = 0
     """How many different states the search has seen so far, if it counts them."""
+    lines: Lines = NO_LINES
+    """The lines that it ran, of those that are watched."""
 
 
 @attrs.frozen
@@ -87,6 +91,29 @@ class Shrunk:
     """False: it did not show each time."""
 
 
+@attrs.define(eq=False)
+class _WithLines:
+    """Adds to each program that is sent the lines that it ran."""
+
+    send: Send
+    recorder: Recorder
+
+    def __enter__(self) -> Self:
+        self.recorder.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.recorder.stop()
+
+    def __call__(self, message: object) -> None:
+        if isinstance(message, Judged):
+            lines = message.lines | self.recorder.stop()
+            self.send(attrs.evolve(message, lines=lines))
+            self.recorder.start()
+        else:
+            self.send(message)
+
+
 def look(boot: Boot, send: Send) -> None:
     """Send the capabilities, or `NoStack`."""
     try:
@@ -104,14 +131,19 @@ def run_scenarios(
     those that did earlier are run as often as for a repetition.
     """
     known = {each.scenario().name for each in plan.known}
-    for scenario in scenarios:
-        send(Begun(scenario.name))
-        runs = plan.tries if scenario.name in known else tries
-        for left in reversed(range(runs)):
-            judged = _run_scenario(boot, plan, scenario)
-            if not left or judged.judgement.violated.intersection(scenario.rules):
-                send(judged)
-                break
+    with _WithLines(send, recorder(plan.watched)) as send_with_lines:
+        for scenario in scenarios:
+            send(Begun(scenario.name))
+            runs = plan.tries if scenario.name in known else tries
+            send_with_lines(_run_often(boot, plan, scenario, runs))
+
+
+def _run_often(boot: Boot, plan: Plan, scenario: Scenario, runs: int) -> Judged:
+    for _ in range(runs):
+        judged = _run_scenario(boot, plan, scenario)
+        if judged.judgement.violated.intersection(scenario.rules):
+            break
+    return judged
 
 
 def _run_scenario(boot: Boot, plan: Plan, scenario: Scenario) -> Judged:
@@ -130,7 +162,8 @@ def search(
     """Send `Judged` for each program drawn by an engine."""
     draw = _explore if engine == "explorer" else partial(_have_drawn, DRAWN_BY[engine])
     try:
-        draw(boot, plan, capabilities, send)
+        with _WithLines(send, recorder(plan.watched)) as send_with_lines:
+            draw(boot, plan, capabilities, send_with_lines)
     except BootError as error:
         send(NoStack(f"boot fails: {_short(str(error))}"))
 
