@@ -8,9 +8,12 @@ in its middle, while the operations after it run.
 Interface:
   * `Program.without(i)` is the program without an operation, schedule adjusted: any
     sub-list of a program is a program.
-  * `to_json` and `from_json` store it; the format is versioned.
+  * `to_json` and `from_json` store it; the format is versioned. `digest` is a short
+    name of the content.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -27,6 +30,8 @@ from conformance.interface import (
 
 FORMAT = 1
 """Version of the stored form; raised when an old reader would misread a new file."""
+
+DIGEST_DIGITS = 12
 
 
 @attrs.frozen
@@ -93,6 +98,12 @@ def to_json(program: Program) -> dict[str, Any]:
         "schedule": [_changed_fields(preempt) for preempt in program.schedule],
         "misuse": program.misuse,
     }
+
+
+def digest(program: Program) -> str:
+    """Return a short name of the content, the same on every machine."""
+    text = json.dumps(to_json(program), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
 
 
 def from_json(record: Mapping[str, Any]) -> Program:

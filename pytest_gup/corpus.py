@@ -70,11 +70,12 @@ class Corpus:
         )
 
     def find(self, id: str) -> Counterexample | None:
-        """Return the one with an id, or in a file of that name."""
-        for path, each in self._files.items():
-            if id in {each.id, path.stem}:
-                return each
-        return None
+        """Return the one with an id, now or earlier, or in a file of that name."""
+        named = [
+            each for path, each in self._files.items() if id in {each.id, path.stem}
+        ]
+        named += [each for each in self._files.values() if id in each.earlier]
+        return named[0] if named else None
 
     def ids(self) -> list[str]:
         """Return the short names of all."""
@@ -83,16 +84,31 @@ class Corpus:
     # --- keeping ------------------------------------------------------------------
 
     def keep(self, found: Counterexample) -> None:
-        """Store one, unless it is there."""
-        path = self.folder / f"{found.id}.json"
-        if found.id in self.ids():
+        """Store one, unless it is there and no more is known of it now."""
+        there = {each.id: (path, each) for path, each in self._files.items()}
+        path, old = there.get(found.id, (self.folder / f"{found.id}.json", None))
+        if old is not None and not found.adds_to(old):
             return
+        longer = [there[short] for short in found.earlier if short in there]
+        for before in (old, *(each for _, each in longer)):
+            found = found.follows(before)
         try:
             self._write(path, found)
         except OSError as error:
             self._remark(f"{found.id} could not be stored in {self.folder}", error)
-        else:
-            self._files[path] = found
+            return
+        self._files[path] = found
+        for at, each in longer:
+            self._give_way(at, each, found)
+
+    def _give_way(self, path: Path, old: Counterexample, new: Counterexample) -> None:
+        """Put a program in the place of the longer one that it was made from."""
+        was, now = (len(each.program.operations) for each in (old, new))
+        self.remarks.append(
+            f"made smaller: {old.label} is {new.id} now ({was} -> {now} operations)"
+        )
+        if self.is_ours:
+            self._remove(path)
 
     def _write(self, path: Path, found: Counterexample) -> None:
         if not self.folder.is_dir():
@@ -137,6 +153,9 @@ class Corpus:
         # What was seen only once may be there still.
         word = "dropped" if fixed.is_unsteady else "fixed"
         self.remarks.append(f"{word}: {fixed.label}")
+        self._remove(path)
+
+    def _remove(self, path: Path) -> None:
         del self._files[path]
         try:
             path.unlink(missing_ok=True)

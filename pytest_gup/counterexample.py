@@ -39,6 +39,12 @@ class Counterexample:
     promise: Promise
     sentence: str
     """What was seen."""
+    is_minimal: bool = False
+    """Nothing of the program can go; False: the next run goes on shrinking it."""
+    tried: tuple[str, ...] = ()
+    """Digests of smaller programs that were tried, if it is not minimal."""
+    earlier: tuple[str, ...] = ()
+    """Ids that it had when it was longer: it is found by them, too."""
     more: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     """For people: the clause, the suite's version, the scenario, the timeline."""
 
@@ -60,7 +66,18 @@ class Counterexample:
 
     def known(self) -> Known:
         """Return it as something for an engine to run."""
-        return Known(self.id, self.rule, self.program)
+        return Known(self.id, self.rule, self.program, self.is_minimal, self.tried)
+
+    def follows(self, old: "Counterexample | None") -> "Counterexample":
+        """Return it with the ids of the one that it was shrunk from."""
+        before = () if old is None else old.earlier
+        return attrs.evolve(self, earlier=(*before, *self.earlier))
+
+    def adds_to(self, old: "Counterexample") -> bool:
+        """Whether more is known of the same program than before."""
+        if old.is_minimal:
+            return False
+        return self.is_minimal or len(self.tried) > len(old.tried)
 
 
 def id_of(implementation: str, rule: str, program: Program) -> str:
@@ -90,6 +107,9 @@ def from_record(
         programs.from_json(violation["program"]),
         promise,
         violation["sentence"],
+        violation["minimal"],
+        tuple(violation["tried"]),
+        () if violation["made_from"] is None else (violation["made_from"],),
         {
             "suite": suite,
             "clause": f"{clause.source}, {clause.place}: {clause.norm}",
@@ -109,7 +129,10 @@ def to_json(found: Counterexample) -> dict[str, Any]:
         "rule": found.rule,
         "promise": found.promise.value,
         "sentence": found.sentence,
+        "minimal": found.is_minimal,
+        "earlier": list(found.earlier),
         **found.more,
+        **({"tried": list(found.tried)} if found.tried else {}),
         "program": programs.to_json(found.program),
     }
 
@@ -140,4 +163,12 @@ def from_json(record: object) -> Counterexample:
         programs.from_json(program),
         Promise(record.get("promise")),
         sentence,
+        record.get("minimal") is True,
+        _texts(record.get("tried")),
+        _texts(record.get("earlier")),
     )
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    """Return a list of texts as it was stored; older files have none."""
+    return tuple(map(str, given)) if isinstance(given, list) else ()

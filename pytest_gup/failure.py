@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from conformance.engines.repetition import NO_REPETITION
 from conformance.engines.tally import RuleResult, Violation
 from conformance.program import as_python
 from conformance.rules.rule import Rule
@@ -13,14 +14,13 @@ def violated(rule: Rule, violation: Violation, id: str, command: str) -> str:
 
 
 def _violated(rule: Rule, violation: Violation, id: str, command: str) -> Iterator[str]:
-    count = len(violation.program.operations)
     yield f"{rule.id}: {violation.sentence}"
     yield ""
     yield f"  rule      {rule.norm}"
     yield f"  clause    {rule.clause.source}, {rule.clause.place}: {rule.clause.norm}"
     if violation.scenario:
         yield f"  scenario  {violation.scenario}"
-    yield f"  program   {id}, {count} operation{'s' * (count != 1)}"
+    yield f"  program   {id}, {_size(violation)}"
     yield f"  again     {command}"
     yield ""
     yield "from conformance.interface import *"
@@ -32,6 +32,14 @@ def _violated(rule: Rule, violation: Violation, id: str, command: str) -> Iterat
     if violation.call is not None:
         yield ""
         yield f"  it shows at call {violation.call}: {violation.sentence}"
+
+
+def _size(violation: Violation) -> str:
+    count = len(violation.program.operations)
+    text = f"{count} operation{'s' * (count != 1)}"
+    if violation.is_minimal or NO_REPETITION in violation.sentence:
+        return text
+    return f"{text}; not minimal yet, the next run goes on"
 
 
 def crashed(implementation: str, rule: Rule, result: RuleResult) -> str:

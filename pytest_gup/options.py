@@ -22,6 +22,7 @@ _HELP = {
     "seed": "seed of the random search; printed by every run",
     "corpus": "keep counterexamples in DIR, which may be shared (default: .gup)",
     "replay": "run one counterexample again, and nothing else",
+    "cov": "tell which lines of PACKAGE the rules exercise; needs pytest-gup[cov]",
     "report": "write the verdicts to FILE, one JSON record on a line",
 }
 _METAVARS = {
@@ -31,6 +32,7 @@ _METAVARS = {
     "seed": "N",
     "corpus": "DIR",
     "replay": "ID|FILE",
+    "cov": "PACKAGE,...",
     "report": "FILE",
 }
 

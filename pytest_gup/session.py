@@ -14,6 +14,7 @@ import pytest
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.plan import Plan
+from conformance.engines.reach import ByFile, merge
 from conformance.engines.session import (
     SEARCHES,
     EngineResult,
@@ -36,6 +37,7 @@ from pytest_gup.connect import Implementation, connect
 from pytest_gup.counterexample import from_record
 from pytest_gup.node import RECORD, Node
 from pytest_gup.progress import Progress
+from pytest_gup.reached import Reached
 from pytest_gup.report import Record
 from pytest_gup.selection import Selection
 from pytest_gup.settings import Settings
@@ -65,6 +67,8 @@ class GupSession:
     _results: dict[tuple[str, str], EngineResult] = attrs.field(
         factory=dict[tuple[str, str], EngineResult]
     )
+    _reach: dict[str, ByFile] = attrs.field(factory=dict[str, ByFile])
+    """By implementation: the lines that its rules exercised, in all workers."""
     _directories: dict[Path, pytest.Directory] = attrs.field(
         factory=dict[Path, pytest.Directory]
     )
@@ -246,13 +250,26 @@ class GupSession:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self.settings.report is not None and not self.config.option.collectonly:
             is_over = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
-            records = self.summary.records_to_report(is_over=is_over)
+            lines = self._lines()
+            more = (record for name in lines for record in lines[name].records(name))
+            records = self.summary.records_to_report(more, is_over=is_over)
             gup_report.finish(self.settings.report, records)
 
     def _take_engines(self, engines: dict[str, Record]) -> None:
         self.summary.engines.update(engines)
-        for engine in engines.values():
+        for key, engine in engines.items():
+            name = key.rpartition("/")[0]
             self.settings.corpus.note(engine["known"])
+            self._reach[name] = merge(self._reach.get(name, {}), engine["reach"])
+
+    def _lines(self) -> dict[str, Reached]:
+        """Return the lines of each implementation that were exercised, if asked for."""
+        packages = self.settings.packages
+        return (
+            {name: Reached(packages, by_file) for name, by_file in self._reach.items()}
+            if packages
+            else {}
+        )
 
     def _settle(self) -> None:
         if self.settings.replay is None:
@@ -273,6 +290,8 @@ class GupSession:
     ) -> None:
         """Print the verdicts by chapter, damage first."""
         self.summary.print(terminalreporter)
+        for name, lines in self._lines().items():
+            lines.print(terminalreporter, name)
         if self.settings.report is not None and self.summary.records:
             terminalreporter.line(f"report: {self.settings.report}")
         for remark in self.settings.corpus.remarks:

@@ -10,19 +10,23 @@ import pytest
 from conformance.engines.budget import Budget
 from conformance.engines.plan import Known, Plan
 from conformance.engines.session import SEARCHES
+from conformance.engines.shrink import RUNS_MAX
 from conformance.rules.catalogue import BY_ID, matching
 from conformance.rules.rule import Rule
 from conformance.verdicts import Promise
-from pytest_gup import options, replay
+from pytest_gup import options, reached, replay
 from pytest_gup.connect import ENGINES, Implementation
 from pytest_gup.corpus import Corpus
 from pytest_gup.counterexample import Counterexample
+from pytest_gup.reached import Package
 
 BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 60)}
 """Programs, and operations in each; nightly goes by the clock."""
 NIGHTLY_SECONDS = 600.0
 """How long nightly searches on each implementation if no time is given."""
 
+SHRINK_RULES = 12
+"""If more rules are violated than that, each has less time, and a later run goes on."""
 SHRINK_SHARE = 0.05
 """Of the time of a search, for making one program small."""
 
@@ -44,6 +48,8 @@ class Settings:
     """Where counterexamples are kept."""
     replay: Counterexample | None
     """Run this one again, and nothing else."""
+    packages: tuple[Package, ...]
+    """Tell which of their lines are exercised."""
     isolated: bool
     """False: a debugger is asked for, which needs the implementation in here."""
 
@@ -71,6 +77,7 @@ class Settings:
             report=config.invocation_params.dir / path if path else None,
             corpus=corpus,
             replay=again,
+            packages=reached.packages_of(config),
             isolated=not config.getoption("usepdb", default=False),
         )
 
@@ -84,8 +91,11 @@ class Settings:
             seed=self.seed,
             seconds=self._seconds_each(implementation),
             stall_seconds=implementation.stall_seconds,
+            shrink_runs=RUNS_MAX if self._may_shrink(implementation) else 0,
             shrink_seconds=self._shrink_seconds(implementation),
+            shrink_seconds_all=self._shrink_seconds(implementation) * SHRINK_RULES,
             repeats=implementation.repeats,
+            watched=[each for package in self.packages for each in package.sources],
             isolated=self.isolated,
         )
 
@@ -110,9 +120,18 @@ class Settings:
         given = 0.0 if self.seconds is None else self.seconds * SHRINK_SHARE
         return max(implementation.shrink_seconds, given)
 
+    def _may_shrink(self, implementation: Implementation) -> bool:
+        """Tell whether something else may be run than what was asked for."""
+        if self.replay is None:
+            return True
+        is_its_own = implementation.id == self.replay.implementation
+        return is_its_own and self.isolated
+
     def _known(self, implementation: Implementation) -> Sequence[Known]:
         if self.replay is not None:
-            return [self.replay.known()]
+            known = self.replay.known()
+            is_its_own = implementation.id == self.replay.implementation
+            return [known if is_its_own else attrs.evolve(known, is_minimal=False)]
         return self.corpus.known(implementation.id, self.promise)
 
     def as_record(self) -> dict[str, object]:
@@ -125,6 +144,7 @@ class Settings:
             "seed": self.seed,
             "rules": len(self.rules),
             "replay": self.replay and self.replay.id,
+            "cov": [package.name for package in self.packages],
         }
 
     def as_text(self) -> str:

@@ -33,6 +33,7 @@ def engine_record(result: EngineResult) -> Record:
         "table": result.table.lines(),
         "counters": list(result.counters),
         "offers": [],
+        "reach": result.reach,
         "known": {name: verdict.value for name, verdict in result.known.items()},
     }
     if result.capabilities is not None:
@@ -96,11 +97,13 @@ class Summary:
             )
         )
 
-    def records_to_report(self, *, is_over: bool) -> list[Record]:
-        """Return the verdicts, and the end if there is nothing more to come."""
+    def records_to_report(
+        self, more: Iterable[Record] = (), *, is_over: bool
+    ) -> list[Record]:
+        """Return the verdicts, `more`, and the end if there is nothing more to come."""
         rules = self.merged()
         is_whole = is_over and len(self.records) >= self.expected
-        return [*rules, report.end_record(rules)] if is_whole else rules
+        return [*rules, *more, *([report.end_record(rules)] if is_whole else [])]
 
     # --- printing ---------------------------------------------------------------
 
@@ -214,6 +217,7 @@ def _details(record: Record) -> list[str]:
         known["call"],
         tuple(known["timeline"]),
         known["scenario"],
+        known["minimal"],
     )
     rule = BY_ID[record["rule"]]
     return failure.violated(rule, violation, known["id"], known["replay"]).splitlines()

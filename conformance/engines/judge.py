@@ -51,6 +51,13 @@ class Judgement:
             rule for rule, outcome in self.outcomes.items() if outcome.findings
         )
 
+    @property
+    def exercised(self) -> frozenset[str]:
+        """Ids of the rules whose premise came up."""
+        return frozenset(
+            rule for rule, outcome in self.outcomes.items() if outcome.premises
+        )
+
 
 def judge(
     history: History, rules: Iterable[Rule], promise: Promise = Promise.DOCUMENT

@@ -17,6 +17,7 @@ STALL_SECONDS = 20.0
 """How long one program may take before the implementation is called endless."""
 
 SHRINK_SECONDS = 10.0
+SHRINK_SECONDS_ALL = 120.0
 TRIES = 4
 """Runs for each time that a violation must show again."""
 
@@ -28,6 +29,10 @@ class Known:
     id: str
     rule: str
     program: Program
+    is_minimal: bool = False
+    """Nothing of it can go; False: the next run goes on shrinking it."""
+    tried: tuple[str, ...] = ()
+    """Digests of smaller programs that do not violate the rule."""
 
     def scenario(self) -> Scenario:
         """Return it as something to be run."""
@@ -48,13 +53,18 @@ class Plan:
     """Search for this long instead of a number of programs."""
     seed: int = 0
     shrink_runs: int = RUNS_MAX
+    """Programs tried for each violated rule."""
     shrink_seconds: float = SHRINK_SECONDS
     """For each violated rule; a slow implementation shrinks less."""
+    shrink_seconds_all: float = SHRINK_SECONDS_ALL
+    """For all violated rules together; what is not done by then, a later run does."""
     stall_seconds: float = STALL_SECONDS
     repeats: int = 0
     """How often a violation must show again before it counts; one that does not is
     reported as inconclusive. 0: what was seen counts, for nobody else can have been
     the cause."""
+    watched: Sequence[str] = ()
+    """Files, or folders with `/*` behind them: which lines of them are run is told."""
     isolated: bool = True
     """Run the implementation in a process of its own."""
     on_progress: Callable[[str], None] = attrs.field(default=lambda _: None, eq=False)
@@ -71,3 +81,10 @@ class Plan:
     def programs(self) -> list[Scenario]:
         """Return what is not drawn: what was violated earlier, then the scenarios."""
         return [*(known.scenario() for known in self.known), *self.scenarios]
+
+    def known_as(self, scenario: str | None) -> Known | None:
+        """Return what is run as a scenario of that name, if it is known."""
+        for known in self.known:
+            if known.scenario().name == scenario:
+                return known
+        return None

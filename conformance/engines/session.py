@@ -29,6 +29,7 @@ from conformance.engines.isolation import (
 )
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.plan import STALL_SECONDS, Plan
+from conformance.engines.reach import ByFile, Reach
 from conformance.engines.scenario_run import scenarios_for
 from conformance.engines.tally import RuleResult, Tally, Violation, verdict_on
 from conformance.interface import Boot
@@ -74,6 +75,8 @@ class EngineResult:
     """By id of a known program that was run: what it alone says about its rule."""
     states: int = 0
     """Different states that a search has seen, if it counts them."""
+    reach: ByFile = attrs.field(factory=dict[str, dict[str, str]])
+    """The lines that each rule exercised, of those that are watched."""
 
 
 class ImplementationError(Exception):
@@ -96,6 +99,7 @@ class _Gathering:
     current: str | None = None
     """The scenario that is running."""
     known: dict[str, Verdict] = attrs.field(factory=dict[str, Verdict])
+    reach: Reach = attrs.field(factory=Reach)
     states: int = 0
     begin: float = attrs.field(factory=time.monotonic)
     stalls: int = 0
@@ -142,13 +146,14 @@ class _Gathering:
         self.programs += 1
         self.table.merge(message.table)
         self.readings.merge(message.readings)
+        self.reach.add(message.lines, message.judgement.exercised)
         concerned = self._concerned(message.name)
         if message.name is not None and message.judgement.violated:
             self.went_wrong.add(message.name)
         self.tally.add(message.judgement, message.name, concerned)
-        for known in self.plan.known:
-            if known.scenario().name == message.name:
-                self.known[known.id] = verdict_on(message.judgement, known.rule)
+        known = self.plan.known_as(message.name)
+        if known is not None:
+            self.known[known.id] = verdict_on(message.judgement, known.rule)
         self.plan.on_progress(self._progress(message.states))
 
     def _progress(self, states: int) -> str:
@@ -179,12 +184,13 @@ class _Gathering:
         """Make the program of each violation small, of those that count."""
         found = self.tally.violations()
         left = {rule: found[rule] for rule in found if rule not in self.settled}
+        deadline = time.monotonic() + self.plan.shrink_seconds_all
         while left:
-            left = self._make_these_small(boot, left)
+            left = self._make_these_small(boot, left, deadline)
         self.settled |= found.keys() & self.tally.violations().keys()
 
     def _make_these_small(
-        self, boot: Boot, left: dict[str, Violation]
+        self, boot: Boot, left: dict[str, Violation], deadline: float
     ) -> dict[str, Violation]:
         """Return the violations to be tried next, where one does not count.
 
@@ -193,7 +199,7 @@ class _Gathering:
         """
         instead: dict[str, Violation] = {}
         while left:
-            task = partial(work.make_small, boot, self.plan, dict(left))
+            task = partial(work.make_small, boot, self.plan, dict(left), deadline)
             with (
                 suppress(StalledError, DiedError, SuiteError),
                 closing(_messages(boot, task, self.plan)) as messages,
@@ -221,13 +227,12 @@ class _Gathering:
         assert isinstance(message, work.Shrunk)
         rule, violation = message.rule, message.violation
         self.is_steady &= message.is_steady
-        if not message.counts:
-            assert violation is not None
-            other = self.tally.withdraw(rule, violation.sentence)
-            instead |= {} if other is None else {rule: other}
-        elif violation is not None:
+        if message.counts:
             self.tally.replace(rule, violation)
             self.repeated.add(rule)
+        else:
+            other = self.tally.withdraw(rule, violation.sentence)
+            instead |= {} if other is None else {rule: other}
         if message.is_last:
             del left[rule]
         self.plan.on_progress(f"making the program for {rule} small")
@@ -278,8 +283,11 @@ def run_scenarios(
 def run_replay(
     boot: Boot, plan: Plan, capabilities: Capabilities | None = None
 ) -> EngineResult:
-    """Run the known programs, as they are, and nothing else."""
-    exactly = attrs.evolve(plan, scenarios=(), shrink_runs=0)
+    """Run the known programs, as they are, and nothing else.
+
+    One that is violated and not minimal yet goes on being shrunk.
+    """
+    exactly = attrs.evolve(plan, scenarios=())
     return _run_programs("replay", boot, exactly, capabilities)
 
 
@@ -367,6 +375,7 @@ def _result(
         tuple(gathering.readings.lines()),
         gathering.known,
         gathering.states,
+        gathering.reach.by_file(),
     )
 
 

@@ -33,6 +33,12 @@ class Violation:
     timeline: tuple[str, ...]
     scenario: str | None = None
     """Name of the scenario; None: the program was drawn."""
+    is_minimal: bool = False
+    """Nothing of the program can go."""
+    made_from: str | None = None
+    """Id of the stored program that this one was shrunk from, if it was."""
+    tried: tuple[str, ...] = ()
+    """Digests of smaller programs that do not violate the rule; none if minimal."""
 
 
 @attrs.frozen
@@ -237,6 +243,9 @@ def violation_record(violation: Violation) -> dict[str, Any]:
         "sentence": violation.sentence,
         "call": violation.call,
         "scenario": violation.scenario,
+        "minimal": violation.is_minimal,
+        "made_from": violation.made_from,
+        "tried": list(violation.tried),
         "program": to_json(violation.program),
         "timeline": list(violation.timeline),
     }

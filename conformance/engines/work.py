@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
+from typing import Self
 
 import attrs
 
@@ -19,12 +20,13 @@ from conformance.engines.explorer import Explorer
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Send
 from conformance.engines.judge import Judgement, judge
+from conformance.engines.lines import NO_LINES, Lines, Recorder, recorder
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.packed import run_packed
-from conformance.engines.plan import Plan
+from conformance.engines.plan import Known, Plan
 from conformance.engines.repetition import again
 from conformance.engines.scenario_run import probe
-from conformance.engines.shrink import shrink
+from conformance.engines.shrink import Bound, shrink
 from conformance.engines.stateful import run_stateful
 from conformance.engines.tally import Violation
 from conformance.interface import Boot
@@ -64,6 +66,8 @@ class Judged:
     name: str | None
     states: int = 0
     """How many different states the search has seen so far, if it counts them."""
+    lines: Lines = NO_LINES
+    """The lines that it ran, of those that are watched."""
 
 
 @attrs.frozen
@@ -78,12 +82,36 @@ class Shrunk:
     """A violation was made smaller."""
 
     rule: str
-    violation: Violation | None
+    violation: Violation
     is_last: bool
+    """The rule is done."""
     counts: bool = True
     """False: it did not show again as often as it must."""
     is_steady: bool = True
     """False: it did not show each time."""
+
+
+@attrs.define(eq=False)
+class _WithLines:
+    """Adds to each program that is sent the lines that it ran."""
+
+    send: Send
+    recorder: Recorder
+
+    def __enter__(self) -> Self:
+        self.recorder.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.recorder.stop()
+
+    def __call__(self, message: object) -> None:
+        if isinstance(message, Judged):
+            lines = message.lines | self.recorder.stop()
+            self.send(attrs.evolve(message, lines=lines))
+            self.recorder.start()
+        else:
+            self.send(message)
 
 
 def look(boot: Boot, send: Send) -> None:
@@ -103,14 +131,19 @@ def run_scenarios(
     those that did earlier are run as often as for a repetition.
     """
     known = {each.scenario().name for each in plan.known}
-    for scenario in scenarios:
-        send(Begun(scenario.name))
-        runs = plan.tries if scenario.name in known else tries
-        for left in reversed(range(runs)):
-            judged = _run_scenario(boot, plan, scenario)
-            if not left or judged.judgement.violated.intersection(scenario.rules):
-                send(judged)
-                break
+    with _WithLines(send, recorder(plan.watched)) as send_with_lines:
+        for scenario in scenarios:
+            send(Begun(scenario.name))
+            runs = plan.tries if scenario.name in known else tries
+            send_with_lines(_run_often(boot, plan, scenario, runs))
+
+
+def _run_often(boot: Boot, plan: Plan, scenario: Scenario, runs: int) -> Judged:
+    for _ in range(runs):
+        judged = _run_scenario(boot, plan, scenario)
+        if judged.judgement.violated.intersection(scenario.rules):
+            break
+    return judged
 
 
 def _run_scenario(boot: Boot, plan: Plan, scenario: Scenario) -> Judged:
@@ -129,7 +162,8 @@ def search(
     """Send `Judged` for each program drawn by an engine."""
     draw = _explore if engine == "explorer" else partial(_have_drawn, DRAWN_BY[engine])
     try:
-        draw(boot, plan, capabilities, send)
+        with _WithLines(send, recorder(plan.watched)) as send_with_lines:
+            draw(boot, plan, capabilities, send_with_lines)
     except BootError as error:
         send(NoStack(f"boot fails: {_short(str(error))}"))
 
@@ -194,16 +228,35 @@ def _short(text: str) -> str:
 
 
 def make_small(
-    boot: Boot, plan: Plan, violations: dict[str, Violation], send: Send
+    boot: Boot,
+    plan: Plan,
+    violations: dict[str, Violation],
+    deadline: float,
+    send: Send,
 ) -> None:
-    """Send `Shrunk` for each smaller program, and a last one for each rule."""
+    """Send `Shrunk` for each smaller program, and a last one for each rule.
+
+    Args:
+        boot: The implementation.
+        plan: What is judged, and how long one rule may take.
+        violations: By rule.
+        deadline: When all are to be done; each has its share of the time that is left.
+        send: Takes the messages.
+    """
     by_id = {rule.id: rule for rule in plan.rules}
-    for rule, violation in sorted(violations.items()):
-        send(_shrunk(boot, plan, by_id[rule], violation, send))
+    for place, (rule, violation) in enumerate(sorted(violations.items())):
+        share = (deadline - time.monotonic()) / (len(violations) - place)
+        seconds = min(plan.shrink_seconds, share)
+        send(_shrunk(boot, plan, by_id[rule], violation, seconds, send))
 
 
 def _shrunk(
-    boot: Boot, plan: Plan, rule: Rule, violation: Violation, send: Send
+    boot: Boot,
+    plan: Plan,
+    rule: Rule,
+    violation: Violation,
+    seconds: float,
+    send: Send,
 ) -> Shrunk:
     """Send each smaller program; return the last word on the violation."""
 
@@ -216,19 +269,42 @@ def _shrunk(
         return Shrunk(rule.id, once, is_last=True, counts=plan.repeats == 0)
     shown = attrs.evolve(first.seen[0], sentence=first.about(first.seen[0].sentence))
     send(Shrunk(rule.id, shown, is_last=False, is_steady=first.is_steady))
-    deadline = time.monotonic() + plan.shrink_seconds
+    known = plan.known_as(violation.scenario)
+    if known is not None and known.is_minimal:
+        return Shrunk(rule.id, attrs.evolve(shown, is_minimal=True), is_last=True)
+    bound = Bound(plan.shrink_runs, seconds)
+
+    def send_smaller(smaller: Violation) -> None:
+        send(Shrunk(rule.id, smaller, is_last=False))
+
+    best = _smallest(shown, run_again, bound, known, send_smaller)
+    is_sure = plan.repeats == 0 or best.program == shown.program
+    if is_sure or again(plan, run_again, best.program).is_enough:
+        return Shrunk(rule.id, best, is_last=True)
+    return Shrunk(rule.id, shown, is_last=True)
+
+
+def _smallest(
+    best: Violation,
+    run_again: Callable[[Program], Violation | None],
+    bound: Bound,
+    known: Known | None,
+    send: Callable[[Violation], None],
+) -> Violation:
+    """Send each smaller program; return the smallest, and what is known of it."""
 
     def still_fails(program: Program) -> bool:
-        small = None if time.monotonic() > deadline else run_again(program)
-        if small is not None:
-            send(Shrunk(rule.id, small, is_last=False))
-        return small is not None
+        nonlocal best
+        small = run_again(program)
+        if small is None:
+            return False
+        best = attrs.evolve(small, made_from=known.id if known else None)
+        send(best)
+        return True
 
-    smallest = shrink(violation.program, still_fails, plan.shrink_runs)
-    is_sure = plan.repeats == 0 or smallest == violation.program
-    if is_sure or again(plan, run_again, smallest).is_enough:
-        return Shrunk(rule.id, None, is_last=True)
-    return Shrunk(rule.id, shown, is_last=True)
+    tried = known.tried if known else ()
+    result = shrink(best.program, still_fails, bound, tried=tried)
+    return attrs.evolve(best, is_minimal=result.is_minimal, tried=result.tried)
 
 
 def _violation(

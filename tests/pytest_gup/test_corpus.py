@@ -124,6 +124,56 @@ def test_what_is_there_is_left_as_it_is(kept: Corpus, folder: Path) -> None:
     assert (path.stat().st_ino, path.read_text()) == before
 
 
+def test_what_is_known_better_is_written_again(kept: Corpus, folder: Path) -> None:
+    """More was tried, or nothing of it can go; never the other way."""
+    path = folder / f"{FOUND.id}.json"
+    more = attrs.evolve(FOUND, tried=("1a", "2b"))
+    less = attrs.evolve(FOUND, tried=("1a",))
+    minimal = attrs.evolve(FOUND, is_minimal=True)
+
+    for each, seen in [(more, more), (less, more), (minimal, minimal), (more, minimal)]:
+        kept.keep(each)
+        assert read(path) == seen
+
+
+def test_what_was_made_smaller_takes_the_place(kept: Corpus, folder: Path) -> None:
+    """It is found by the ids that it had, and it is said once for each step."""
+    second = made_from(FOUND, Program((Store(value=2),)))
+    third = made_from(second, Program((Store(),)))
+
+    kept.keep(second)
+    kept.keep(third)
+
+    again = Corpus.load(folder, is_ours=True)
+    assert again.ids() == sorted([SHORTER.id, third.id])
+    for short in (FOUND.id, second.id, third.id):
+        assert again.find(short) == attrs.evolve(third, earlier=(FOUND.id, second.id))
+    assert kept.remarks == [
+        f"made smaller: {FOUND.id} (REF-FREE) is {second.id} now (3 -> 1 operations)",
+        f"made smaller: {second.id} (REF-FREE) is {third.id} now (1 -> 1 operations)",
+    ]
+
+
+def test_what_was_made_smaller_stays_in_a_named_folder(
+    kept: Corpus, folder: Path
+) -> None:
+    """Each has its own id, and the smallest is run first."""
+    shared = Corpus.load(folder, is_ours=False)
+    small = made_from(FOUND, Program((Store(value=2),)))
+
+    shared.keep(small)
+
+    again = Corpus.load(folder, is_ours=False)
+    assert again.find(FOUND.id) == FOUND
+    assert again.find(small.id) == small
+    assert len(again.ids()) == 3
+
+
+def made_from(longer: Counterexample, program: Program) -> Counterexample:
+    """Return what became of a counterexample."""
+    return attrs.evolve(longer, program=program, earlier=(longer.id,))
+
+
 def test_a_folder_of_the_users_gets_the_files_only(tmp_path: Path) -> None:
     """It is made where it is missing."""
     shared = tmp_path / "a" / "b"

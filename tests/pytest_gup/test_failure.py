@@ -1,7 +1,9 @@
 """The text of a failing node."""
 
 import attrs
+import pytest
 
+from conformance.engines.repetition import NO_REPETITION
 from conformance.interface import Load
 from conformance.program import Program
 from conformance.rules.catalogue import BY_ID
@@ -23,6 +25,26 @@ def test_what_is_not_known_is_not_printed() -> None:
     assert "it shows at" not in text
     assert text.startswith("REF-FREE: page 0 was lost\n")
     assert ", 1 operation\n" in text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "is_minimal", "says_so"),
+    [
+        ("it was lost", False, True),
+        ("it was lost", True, False),
+        (f"it was lost ({NO_REPETITION})", False, False),
+    ],
+)
+def test_what_can_be_smaller_says_so(
+    sentence: str, *, is_minimal: bool, says_so: bool
+) -> None:
+    """What was seen only once cannot be shrunk at all."""
+    reached = attrs.evolve(VIOLATION, sentence=sentence, is_minimal=is_minimal)
+
+    text = failure.violated(RULE, reached, "1a2b3c4d", "pytest")
+
+    words = "1a2b3c4d, 3 operations; not minimal yet, the next run goes on\n"
+    assert (words in text) is says_so
 
 
 def test_the_program_can_be_run() -> None:

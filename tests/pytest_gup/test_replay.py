@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gup import settings
+from pytest_gup.corpus import read
 from tests.pytest_gup.conftest import Run
 
 HEALING = """
@@ -295,3 +297,93 @@ def test_a_replay_with_workers(quick_elsewhere: Run, stored: Path) -> None:
     result = quick_elsewhere(f"--gup-replay={stored.stem}", "-n", "2")
 
     result.assert_outcomes(xfailed=1)
+
+
+# --- what was not made small in its time ----------------------------------------------
+
+
+@pytest.fixture
+def longer(stored: Path) -> Path:
+    """Return the file of a violation that is longer than it need be."""
+    record = json.loads(stored.read_text())
+    record["program"]["operations"][:0] = [{"op": "load"}, {"op": "load", "page": 1}]
+    path = stored.with_name("longer.json")
+    path.write_text(json.dumps({**record, "minimal": False}))
+    stored.unlink()
+    return path
+
+
+def id_in(path: Path) -> str:
+    """Return the id of what is in a file."""
+    return read(path).id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["--gup-replay=longer", "--gup-impl"])
+def test_shrinking_goes_on(quick: Run, longer: Path, how: str) -> None:
+    """In a replay as in the next run; the earlier id still finds it."""
+    before = id_in(longer)
+
+    first = quick(BAD if how == "--gup-impl" else how)
+    again = quick(f"--gup-replay={before}", "-v")
+
+    (path,) = longer.parent.glob("*.json")
+    assert json.loads(path.read_text())["minimal"] is True
+    word = f"{before} (LT-REFUSE) is {path.stem} now (3 -> 1 operations)"
+    first.stdout.fnmatch_lines(
+        [f"  {path.stem}  LT-REFUSE (MAY): *", f"made smaller: {word}"]
+    )
+    again.assert_outcomes(xfailed=1)
+    again.stdout.fnmatch_lines([f"gup: *; * replay of {path.stem} (LT-REFUSE)"])
+    again.stdout.no_fnmatch_line("made smaller: *")
+
+
+@pytest.mark.slow
+def test_shrinking_goes_on_from_what_was_tried(
+    quick: Run, longer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One program in each run is slow, but it comes to an end."""
+    monkeypatch.setattr(settings, "RUNS_MAX", 1)
+    runs = 0
+
+    while not longer.exists() or not read(longer).is_minimal:
+        result = quick(BAD, "-v")
+        (longer,) = longer.parent.glob("*.json")
+        runs += 1
+        assert runs < 20
+        if not read(longer).is_minimal:
+            line = "    program   *operation*; not minimal yet, the next run goes on"
+            result.stdout.fnmatch_lines([line])
+
+    assert runs > 2
+    assert len(read(longer).program.operations) == 1
+
+
+@pytest.mark.slow
+def test_on_another_implementation_a_replay_is_exact(
+    quick: Run, longer: Path, pytester: pytest.Pytester
+) -> None:
+    """What is found there is another violation; the first stays as it is."""
+    pytester.makepyfile(other="from broken import grants_longterm as boot")
+    before = longer.read_text()
+
+    quick("--gup-replay=longer", "--gup-impl=other").assert_outcomes(xfailed=1)
+
+    (path,) = set(longer.parent.glob("*.json")) - {longer}
+    assert read(path).program == read(longer).program
+    assert longer.read_text() == before
+
+
+@pytest.mark.slow
+def test_a_file_of_somebodys_is_made_smaller_beside_it(
+    quick: Run, longer: Path, project: Path
+) -> None:
+    """The file stays as it was sent."""
+    sent = longer.rename(project / "sent.json")
+    before = id_in(sent)
+
+    quick("--gup-replay=sent.json").assert_outcomes(xfailed=1)
+
+    (path,) = longer.parent.glob("*.json")
+    assert read(path).earlier == (before,)
+    assert id_in(sent) == before

@@ -17,6 +17,7 @@ VIOLATION = Violation(
     call=2,
     timeline=("cpu      writeback", "0: store(value=1) -> ok"),
     scenario="made-up",
+    is_minimal=True,
 )
 
 Engine = Callable[..., EngineResult]

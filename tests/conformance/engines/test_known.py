@@ -2,8 +2,11 @@
 
 import os
 
+import attrs
+
 from conformance.engines.plan import Known
 from conformance.engines.session import run_replay, run_scenarios
+from conformance.engines.tally import Violation
 from conformance.interface import GetUserPages, Load, Setup, Store, Umount
 from conformance.program import Program
 from conformance.verdicts import Verdict
@@ -71,13 +74,63 @@ def test_what_is_known_may_take_the_child_with_it() -> None:
     assert found.results["CNT-BAL"].verdict is Verdict.HELD
 
 
-def test_a_replay_runs_what_is_known_and_nothing_else() -> None:
-    """As it is: it is not made smaller."""
-    long = known("1a", Load(), Store(), Load())
+LONG = Known("1a", "MKW-EVERY", Program((Load(), Store(value=7), Load())))
+SHORT = Program((Store(),))
 
-    found = run_replay(forgetful, plan(STORES, PINS, known=[long]))
+
+def replayed(known: Known, **more: object) -> Violation:
+    """Return the violation that a replay finds."""
+    found = run_replay(forgetful, plan(STORES, PINS, known=[known], **more))
+    violation = found.results["MKW-EVERY"].violation
+    assert (found.engine, found.programs) == ("replay", 1)
+    assert violation is not None
+    return violation
+
+
+def test_a_replay_runs_what_is_known_and_nothing_else() -> None:
+    """As it is, if nothing of it can go."""
+    violation = replayed(attrs.evolve(LONG, is_minimal=True))
+
+    assert violation.program == LONG.program
+    assert (violation.is_minimal, violation.made_from) == (True, None)
+    assert violation.scenario == "stored 1a"
+
+
+def test_a_replay_goes_on_shrinking() -> None:
+    """What was made of which is known."""
+    violation = replayed(LONG)
+
+    assert violation.program == SHORT
+    assert (violation.is_minimal, violation.made_from) == (True, "1a")
+    assert violation.scenario is None
+
+
+def test_shrinking_goes_on_run_after_run() -> None:
+    """Two programs at a time; what one run has tried, the next does not."""
+    known, runs = LONG, 0
+
+    while not known.is_minimal:
+        found = replayed(known, shrink_runs=2)
+        known = Known("1a", "MKW-EVERY", found.program, found.is_minimal, found.tried)
+        runs += 1
+        assert runs < 9
+
+    assert known.program == SHORT
+    assert runs > 1
+
+
+def test_what_is_known_and_minimal_is_not_shrunk_in_any_run() -> None:
+    """It costs one run more, to see whether it repeats."""
+    booted: list[Setup] = []
+
+    def boot(setup: Setup) -> object:
+        booted.append(setup)
+        return forgetful(setup)
+
+    known = attrs.evolve(LONG, is_minimal=True)
+    found = run_scenarios(boot, plan(known=[known], isolated=False))
 
     violation = found.results["MKW-EVERY"].violation
     assert violation is not None
-    assert violation.program == long.program
-    assert (found.engine, found.programs) == ("replay", 1)
+    assert violation.is_minimal
+    assert len(booted) == 3  # looked at, run, run again

@@ -328,9 +328,8 @@ def test_a_violation_that_does_not_repeat_says_so() -> None:
     known = Violation("it was lost", STORES.program, 2, (), "stores")
     sent: list[object] = []
 
-    last = work._shrunk(boot_good, plan(), BY_ID["MKW-EVERY"], known, sent.append)
+    last = work._shrunk(boot_good, plan(), BY_ID["MKW-EVERY"], known, 9.0, sent.append)
 
-    assert last.violation is not None
     assert last.violation.sentence.startswith("it was lost (did not repeat")
     assert last.counts
     assert sent == []
@@ -358,12 +357,35 @@ def test_shrinking_stops_when_its_time_is_up() -> None:
     long = Program((Store(), Load(), Fsync(), Load(), Store()))
     known = Violation("page_mkwrite was not called", long, 0, (), None)
     sent: list[object] = []
-    given = plan(shrink_seconds=-1.0)
 
-    last = work._shrunk(forgetful, given, BY_ID["MKW-EVERY"], known, sent.append)
+    last = work._shrunk(forgetful, plan(), BY_ID["MKW-EVERY"], known, -1.0, sent.append)
 
-    assert last.violation is None
+    assert (last.violation.program, last.violation.is_minimal) == (long, False)
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "each", "shares"),
+    [(9.0, 5.0, [3.0, 4.5, 5.0]), (-1.0, 5.0, [-1 / 3, -1 / 2, -1.0])],
+)
+def test_the_time_is_shared(
+    seconds: float, each: float, shares: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one rule leaves, those after it have."""
+    given: list[float] = []
+    known = {rule.id: Violation("lost", STORES.program, 0, ()) for rule in RULES}
+
+    def shrunk(*args: object) -> work.Shrunk:
+        assert isinstance(args[4], float)
+        given.append(args[4])
+        return work.Shrunk("MKW-EVERY", known["MKW-EVERY"], is_last=True)
+
+    monkeypatch.setattr(work, "_shrunk", shrunk)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    bounded = plan(shrink_seconds=each)
+    work.make_small(forgetful, bounded, known, 100.0 + seconds, lambda _: None)
+
+    assert given == shares
 
 
 def test_a_judgement_of_a_crash_keeps_its_program() -> None:
