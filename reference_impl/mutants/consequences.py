@@ -72,6 +72,10 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),
+    # An umount waits like a sync.
+    "liveness.waits_for_the_second_pin": ("LIVE-UMOUNT",),
+    # Nobody owns the page any more, not even a name.
+    "dirty.dirties_orphans": ("INV-EVICT",),
     # Paging memory out is reclaim, too.
     "liveness.reclaim_waits_for_pins": ("LIVE-GUP",),
     # The page that takes the place of the pinned one is not pinned.

@@ -103,7 +103,9 @@ class _TakesFoliosForContiguous(Devices):
         if first is None or not first.is_large or self.find(handle, page) is None:
             super().write_word(handle, page, word, value)
         elif first.pfn + page < len(memory.pages):
-            memory.pages[first.pfn + page].words[word] = value
+            hit = memory.pages[first.pfn + page]
+            if hit.words:  # nothing is kept of what nobody owns
+                hit.words[word] = value
 
 
 class _SplitsPinnedFolios(Folios):
