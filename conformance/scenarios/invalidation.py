@@ -108,7 +108,7 @@ FILES: tuple[Scenario, ...] = (
     ),
     Scenario(
         "device-writes-beyond-the-end-and-file-grows",
-        ("INV-ORPHAN",),
+        ("MKW-RANGE",),
         Program(
             (
                 Store(page=1, value=1),
