@@ -12,6 +12,7 @@ find more than chance would:
 * *Novelty*: a program that brought the stack to a state that was new is gone on from:
   its beginning is performed again, and then others follow. So is one for which the
   `guide` says that it has reached something new, such as lines of the implementation.
+  So are programs that were given as `beginnings`: the scenarios, something left out.
 
 A state is what the stack shows - of which pages it is does not matter - with what is
 held and pending, and the last answer. A stack that shows nothing is known by that.
@@ -24,7 +25,7 @@ Interface:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from operator import attrgetter
 from random import Random
 from typing import Protocol
@@ -47,6 +48,7 @@ from conformance.interface import Boot
 from conformance.oracle.history import Call, History
 from conformance.program import Program
 from conformance.scenarios.catalogue import SCENARIOS
+from conformance.scenarios.scenario import Scenario
 
 BURST_MAX = 7
 """Operations of one group in a row."""
@@ -67,6 +69,8 @@ def _followers() -> dict[str | None, tuple[str, ...]]:
 FOLLOWERS = _followers()
 IDLE_MAX = 3
 """Times that nothing could be done in a row after which a program ends."""
+LEFT_OUT_OF = 6
+"""One in so many operations of a beginning that is varied is left out."""
 RARITY = 2
 """How much a rare operation is preferred to one that is less so."""
 POOL_MAX = 48
@@ -95,6 +99,8 @@ class Explorer:
     operations: int = Budget().operations
     seed: int = 0
     guide: Guide | None = None
+    beginnings: Sequence[Program] = ()
+    """Programs, such as the scenarios, of which one in four is a variation."""
     performed: Counter[str] = attrs.field(factory=Counter[str])
     pool: deque[Program] = attrs.field(
         factory=lambda: deque[Program](maxlen=POOL_MAX), init=False
@@ -125,6 +131,18 @@ class Explorer:
     def number(self, bytes_: int) -> int:
         """Return a number of so many bytes; the same on every Python."""
         return self._random.getrandbits(8 * bytes_)
+
+    def beginning(self) -> Program | None:
+        """Return what the next program begins like; None: like nothing before it."""
+        if self.beginnings and self.below(4) == 0:
+            program = self.beginnings[self.below(len(self.beginnings))]
+            for index in reversed(range(len(program.operations))):
+                if self.below(LEFT_OUT_OF) == 0:
+                    program = program.without(index)
+            return program
+        if self.pool and self.below(2):
+            return self.pool[self.below(len(self.pool))]
+        return None
 
     def header(self) -> bytes:
         """Return a header that leaves out none of the operations, or a part."""
@@ -176,11 +194,12 @@ class _ExploringMachine(PackedMachine):
         """Perform a program: a new one, or one that goes on from a beginning."""
         explorer = self.explorer
         header = explorer.header()
-        if explorer.pool and explorer.below(2):
-            self.take_tastes(header)
-            self.repeat(explorer.pool[explorer.below(len(explorer.pool))])
-        else:
+        beginning = explorer.beginning()
+        if beginning is None:
             self.begin_packed(header)
+        else:
+            self.take_tastes(header)
+            self.repeat(beginning)
         groups = self.liked_groups()
         calls = self.running.history.calls
         idle = 0
@@ -269,14 +288,29 @@ _signed = attrgetter(
 )
 
 
+def beginnings_for(
+    scenarios: Iterable[Scenario], capabilities: Capabilities
+) -> list[Program]:
+    """Return the programs of scenarios that a stack can run, and callers may."""
+    return [
+        scenario.program
+        for scenario in scenarios
+        if not scenario.program.misuse
+        and capabilities.missing_for(scenario.program) is None
+    ]
+
+
 def run_explorer(
     boot: Boot,
     capabilities: Capabilities,
     on_history: Callable[[History], None],
     budget: Budget = Budget(),
     seed: int = 0,
+    beginnings: Sequence[Program] = (),
 ) -> None:
     """Explore as many programs as the budget says; hand over the history of each."""
-    explorer = Explorer(boot, capabilities, on_history, budget.operations, seed)
+    explorer = Explorer(
+        boot, capabilities, on_history, budget.operations, seed, beginnings=beginnings
+    )
     for _ in range(budget.programs):
         explorer.explore()

@@ -16,7 +16,7 @@ import attrs
 from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import BootError, run
-from conformance.engines.explorer import Explorer
+from conformance.engines.explorer import Explorer, beginnings_for
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Send
 from conformance.engines.judge import Judgement, judge
@@ -172,8 +172,14 @@ def _explore(boot: Boot, plan: Plan, capabilities: Capabilities, send: Send) -> 
     def on_history(history: History) -> None:
         send(attrs.evolve(_judged(history, plan, None), states=explorer.states))
 
-    operations = plan.budget.operations
-    explorer = Explorer(boot, capabilities, on_history, operations, plan.seed)
+    explorer = Explorer(
+        boot,
+        capabilities,
+        on_history,
+        plan.budget.operations,
+        plan.seed,
+        beginnings=beginnings_for(plan.scenarios, capabilities),
+    )
     if plan.seconds is None:
         for _ in range(plan.budget.programs):
             explorer.explore()

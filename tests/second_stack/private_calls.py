@@ -243,12 +243,22 @@ class PrivateCalls(PinCalls):
     def clone(self, file: int, clone: int) -> None:
         """Make a file that shares the blocks of another, when all is on the disk."""
         source = self.files[file]
+        source.users += 1
 
         def call() -> None:
-            self.volume.wait_for_thaw()
-            self.files[clone] = self.volume.clone(source)
+            try:
+                self.volume.wait_for_thaw()
+                self.files[clone] = self.volume.clone(source)
+            except KernelError:
+                self._leave(source)
+                raise
+            self._leave(source)
 
         sleeping(call)
+
+    def _leave(self, source: File) -> None:
+        source.users -= 1
+        self.volume.drop_if_unused(source)
 
 
 def _check(mapped: PrivateMapping, page: int, *, write: bool) -> None:

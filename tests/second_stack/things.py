@@ -41,7 +41,7 @@ class Extent:
 
 @attrs.define(eq=False)
 class File:
-    """A file. It lives as long as it has a name or a mapping."""
+    """A file. It lives as long as it has a name, a mapping or a user."""
 
     size: int
     """In words."""
@@ -50,6 +50,8 @@ class File:
     mtime: int
     has_name: bool = True
     is_gone: bool = False
+    users: int = 0
+    """Calls that sleep and still need it."""
     pages: "dict[int, Page]" = attrs.field(factory=dict)
     """The page cache: pages by index."""
     extents: dict[int, Extent] = attrs.field(factory=dict[int, Extent])

@@ -255,8 +255,8 @@ class Volume:
         self.touch(file)
 
     def drop_if_unused(self, file: File) -> None:
-        """Remove a file that has lost its name and its last mapping."""
-        if file.has_name or file.mappings:
+        """Remove a file that has lost its name, its last mapping and its last user."""
+        if file.has_name or file.mappings or file.users or file.is_gone:
             return
         file.is_gone = True
         self._shrink(file, 0)
