@@ -39,6 +39,14 @@ from conformance.rules.catalogue import RULES
 from conformance.rules.rule import Rule
 from conformance.verdicts import Level, Promise
 
+TOO_MUCH = (
+    HealthCheck.too_slow,
+    HealthCheck.data_too_large,
+    HealthCheck.filter_too_much,
+    HealthCheck.large_base_example,
+)
+"""A program is long, and takes its time."""
+
 
 def run_packed(
     boot: Boot,
@@ -70,7 +78,7 @@ def packed_test(
     rules: Iterable[Rule] = RULES,
     promise: Promise = Promise.DOCUMENT,
     operations: int = Budget().operations,
-    how: settings = settings(deadline=None, suppress_health_check=list(HealthCheck)),
+    how: settings | None = None,
 ) -> Callable[[], None]:
     """Return a Hypothesis test of an implementation, to be collected by pytest.
 
@@ -82,8 +90,10 @@ def packed_test(
         rules: what is judged.
         promise: by which the rules are judged.
         operations: slots in a program.
-        how: Hypothesis's settings; a deadline is of no use.
+        how: Hypothesis's settings, where those of the profile will not do; a deadline
+            is of no use. HypoFuzz leaves out what suppresses `nested_given`.
     """
+    how = how or settings(deadline=None, suppress_health_check=TOO_MUCH)
     judged = [rule for rule in rules if rule.level(promise) is Level.MUST]
     size = size_of(operations)
 
