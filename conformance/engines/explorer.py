@@ -69,6 +69,8 @@ def _followers() -> dict[str | None, tuple[str, ...]]:
 FOLLOWERS = _followers()
 IDLE_MAX = 3
 """Times that nothing could be done in a row after which a program ends."""
+REPEATED_MAX, REPEATED_OF = 3, 4
+"""The share of a program, at most, that repeats another."""
 LEFT_OUT_OF = 6
 """One in so many operations of a beginning that is varied is left out."""
 RARITY = 2
@@ -80,12 +82,8 @@ POOL_MAX = 48
 class Guide(Protocol):
     """What else makes a program worth going on from."""
 
-    def begin(self) -> None:
-        """Note that a program begins."""
-        ...
-
     def has_found(self) -> bool:
-        """Tell whether the program that is ending has reached something new."""
+        """Tell whether the program that was handed over last has."""
         ...
 
 
@@ -119,8 +117,6 @@ class Explorer:
 
     def explore(self) -> None:
         """Run one program."""
-        if self.guide is not None:
-            self.guide.begin()
         machine = _ExploringMachine(self)
         machine.run_one(self.operations)
 
@@ -140,9 +136,11 @@ class Explorer:
                 if self.below(LEFT_OUT_OF) == 0:
                     program = program.without(index)
             return program
-        if self.pool and self.below(2):
-            return self.pool[self.below(len(self.pool))]
-        return None
+        if not self.pool or self.below(2):
+            return None
+        program = self.pool[self.below(len(self.pool))]
+        most = max(1, self.operations * REPEATED_MAX // REPEATED_OF)
+        return _beginning_of(program, 1 + self.below(most))
 
     def header(self) -> bytes:
         """Return a header that leaves out none of the operations, or a part."""
@@ -171,6 +169,12 @@ class Explorer:
             )
 
 
+def _beginning_of(program: Program, count: int) -> Program:
+    """Return the first operations of a program."""
+    schedule = [preempt for preempt in program.schedule if preempt.call < count]
+    return Program(program.operations[:count], program.setup, schedule)
+
+
 class _ExploringMachine(PackedMachine):
     """One program of an exploration."""
 
@@ -187,8 +191,8 @@ class _ExploringMachine(PackedMachine):
         """Keep what is worth going on from; pass the history on."""
         drawn = history.program.operations[: history.drawn]
         program = attrs.evolve(history.program, operations=drawn)
-        self.explorer.keep(program, self.news)
         self.explorer.on_history(history)
+        self.explorer.keep(program, self.news)
 
     def run_one(self, operations: int) -> None:
         """Perform a program: a new one, or one that goes on from a beginning."""

@@ -7,7 +7,6 @@ Interface:
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import count
 from typing import Self
 
@@ -20,7 +19,7 @@ from conformance.engines.explorer import Explorer, beginnings_for
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Send
 from conformance.engines.judge import Judgement, judge
-from conformance.engines.lines import NO_LINES, Lines, Recorder, recorder
+from conformance.engines.lines import NO_LINES, Line, Lines, Recorder, recorder
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.packed import run_packed
 from conformance.engines.plan import Known, Plan
@@ -97,6 +96,12 @@ class _WithLines:
 
     send: Send
     recorder: Recorder
+    _seen: set[Line] = attrs.field(factory=set[Line])
+    _has_found: bool = False
+
+    def has_found(self) -> bool:
+        """Tell whether the program that was sent last ran a line that was new."""
+        return self._has_found
 
     def __enter__(self) -> Self:
         self.recorder.start()
@@ -108,6 +113,8 @@ class _WithLines:
     def __call__(self, message: object) -> None:
         if isinstance(message, Judged):
             lines = message.lines | self.recorder.stop()
+            self._has_found = not lines <= self._seen
+            self._seen |= lines
             self.send(attrs.evolve(message, lines=lines))
             self.recorder.start()
         else:
@@ -160,15 +167,20 @@ def search(
     boot: Boot, plan: Plan, capabilities: Capabilities, engine: str, send: Send
 ) -> None:
     """Send `Judged` for each program drawn by an engine."""
-    draw = _explore if engine == "explorer" else partial(_have_drawn, DRAWN_BY[engine])
     try:
         with _WithLines(send, recorder(plan.watched)) as send_with_lines:
-            draw(boot, plan, capabilities, send_with_lines)
+            if engine == "explorer":
+                _explore(boot, plan, capabilities, send_with_lines)
+            else:
+                draw = DRAWN_BY[engine]
+                _have_drawn(draw, boot, plan, capabilities, send_with_lines)
     except BootError as error:
         send(NoStack(f"boot fails: {_short(str(error))}"))
 
 
-def _explore(boot: Boot, plan: Plan, capabilities: Capabilities, send: Send) -> None:
+def _explore(
+    boot: Boot, plan: Plan, capabilities: Capabilities, send: _WithLines
+) -> None:
     def on_history(history: History) -> None:
         send(attrs.evolve(_judged(history, plan, None), states=explorer.states))
 
@@ -178,6 +190,7 @@ def _explore(boot: Boot, plan: Plan, capabilities: Capabilities, send: Send) -> 
         on_history,
         plan.budget.operations,
         plan.seed,
+        guide=send,
         beginnings=beginnings_for(plan.scenarios, capabilities),
     )
     if plan.seconds is None:

@@ -5,11 +5,14 @@ import pytest
 
 from conformance.engines.budget import Budget
 from conformance.engines.execution import run
-from conformance.engines.explorer import Explorer, run_explorer
+from conformance.engines.explorer import Explorer, beginnings_for, run_explorer
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.scenario_run import probe
 from conformance.engines.timeline import timeline
+from conformance.interface import Store
 from conformance.oracle.history import History
+from conformance.program import Program, as_python
+from conformance.scenarios.catalogue import SCENARIOS
 from reference_impl import boot
 
 EXECUTED_MIN = 0.01
@@ -68,24 +71,25 @@ def test_programs_run_again_as_stored() -> None:
         assert timeline(again) == timeline(history)
 
 
+def test_no_program_is_made_twice() -> None:
+    """Something follows whatever is repeated."""
+    programs = [history.program for history in explored(Budget(40, 20), 1)]
+
+    assert len({as_python(program) for program in programs}) == len(programs)
+
+
 def test_programs_begin_like_those_that_brought_something_new() -> None:
     """Many begin as an earlier one did, to go on from there."""
     histories = explored(Budget(30, 20), 0)
     beginnings = [
-        h.program.operations[:8] for h in histories if len(h.program.operations) > 8
+        h.program.operations[:5] for h in histories if len(h.program.operations) > 5
     ]
 
     assert len(set(beginnings)) < len(beginnings)
 
 
-@attrs.define(eq=False)
-class _Wants:
+class _Likes:
     """A guide for which every program has reached something new."""
-
-    begun: int = 0
-
-    def begin(self) -> None:
-        self.begun += 1
 
     def has_found(self) -> bool:
         return True
@@ -93,14 +97,37 @@ class _Wants:
 
 def test_a_guide_says_what_is_gone_on_from() -> None:
     """Each program is kept whole then, news or not."""
-    guide = _Wants()
-    explorer = Explorer(boot, probe(boot), lambda _: None, 10, guide=guide)
+    explorer = Explorer(boot, probe(boot), lambda _: None, 10, guide=_Likes())
 
     for _ in range(3):
         explorer.explore()
 
-    assert guide.begun == len(explorer.pool) == 3
+    assert len(explorer.pool) == 3
     assert all(len(program.operations) >= 10 for program in explorer.pool)
+
+
+def test_what_was_given_is_varied() -> None:
+    """A scenario comes up again, whole or with something left out."""
+    given = Program([Store(value=n) for n in range(1, 9)])
+    histories: list[History] = []
+
+    run_explorer(boot, probe(boot), histories.append, Budget(20, 10), 0, [given])
+
+    begin = [h.program.operations[:5] for h in histories]
+    like = [ops for ops in begin if set(ops) <= set(given.operations)]
+    assert len(like) > 2
+    assert any(ops != given.operations[:5] for ops in like)
+
+
+def test_only_what_callers_may_do_is_varied() -> None:
+    """Misuse is for programs of its own; and the stack must be able to run it."""
+    capabilities = attrs.evolve(probe(boot), parameters={})
+
+    programs = beginnings_for(SCENARIOS, probe(boot))
+
+    assert len(programs) > 100
+    assert not any(program.misuse for program in programs)
+    assert beginnings_for(SCENARIOS, capabilities) == []
 
 
 def test_states_are_counted_once() -> None:
