@@ -17,10 +17,10 @@ import attrs
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import run
+from conformance.engines.explorer import Explorer
 from conformance.engines.judge import judge
 from conformance.engines.scenario_run import probe
 from conformance.engines.shrink import Bound, Result, shrink
-from conformance.engines.stateful import Budget, run_stateful
 from conformance.oracle.history import History
 from conformance.program import Program
 from conformance.rules.catalogue import BY_ID
@@ -29,9 +29,9 @@ from reference_impl import boot
 from reference_impl.mutants.catalogue import MUTANTS
 from reference_impl.mutants.mutant import Mutant
 
-LOT = Budget(30, 40)
-LOTS = 10
-"""How many lots are drawn before a mutant counts as missed."""
+OPERATIONS = 40
+PROGRAMS = 300
+"""How many are drawn before a mutant counts as missed."""
 TARGET = 8
 """Operations in the median."""
 
@@ -59,8 +59,9 @@ def caught(
             violated = judge(history, rules).violated
             found.extend((history.program, r) for r in rules if r.id in violated)
 
-    for lot in range(LOTS):
-        run_stateful(mutant.boot, capabilities, on_history, LOT, seed * LOTS + lot)
+    explorer = Explorer(mutant.boot, capabilities, on_history, OPERATIONS, seed)
+    for _ in range(PROGRAMS):
+        explorer.explore()
         if found:
             return found[0]
     return None
