@@ -12,7 +12,7 @@ import attrs
 from conformance.engines.execution import Execution
 from conformance.engines.invocation import Invocation, Park
 from conformance.interface import Operation
-from conformance.oracle.history import Call
+from conformance.oracle.history import Call, Sample
 
 
 @attrs.define(eq=False)
@@ -65,6 +65,12 @@ class PacedExecution(Execution):
 
         self._guarded(act, None if index is None else self.history.calls[index])
         return moved == [True]
+
+    def sample(self) -> Sample | None:
+        """Return what the stack shows now, without writing it down; None: it cannot."""
+        shown: list[Sample] = []
+        self._guarded(lambda _: shown.append(self._observer.sample(-1, (), ())), None)
+        return shown[0] if shown else None
 
     def look(self, after: int) -> None:
         """Take what the stack shows now."""
