@@ -54,6 +54,12 @@ class Memory:
         factory=list[dict[Number, Number]]
     )
     """For each state, what is different from the first."""
+    _led_to: dict[tuple[Number, _Writes], Number] = attrs.field(
+        factory=dict[tuple[Number, _Writes], Number]
+    )
+    _recalled: dict[tuple[Hashable, Number], object] = attrs.field(
+        factory=dict[tuple[Hashable, Number], object]
+    )
     _seen: dict[Hashable, _Seen] = attrs.field(factory=dict[Hashable, _Seen])
 
     def __attrs_post_init__(self) -> None:
@@ -71,7 +77,13 @@ class Memory:
 
     def changed(self, stack: Number, writes: _Writes) -> Number:
         """Return the number of the state that some writes lead to."""
-        return self._number({**self._changes[stack], **dict(writes)}) if writes else stack
+        if not writes:
+            return stack
+        known = self._led_to.get((stack, writes))
+        if known is None:
+            known = self._number({**self._changes[stack], **dict(writes)})
+            self._led_to[stack, writes] = known
+        return known
 
     def _number(self, values: Mapping[Number, Number]) -> Number:
         first = self._first
@@ -108,11 +120,21 @@ class Memory:
 
     def recall(self, key: Hashable, stack: Number) -> object:
         """Return what was noted, if it holds in another state; None: nothing does."""
+        known = self._recalled.get((key, stack))
+        if known is None:
+            known = self._recall(key, stack)
+            if known is not None:
+                self._recalled[key, stack] = known
+        return known
+
+    def _recall(self, key: Hashable, stack: Number) -> object:
         changes, first = self._changes[stack], self._first
         for read, seen in self._seen.get(key, {}).items():
             values = tuple(
-                changes[part] if part in changes else first.get(part, _ABSENT)
-                for part in read
+                [
+                    changes[part] if part in changes else first.get(part, _ABSENT)
+                    for part in read
+                ]
             )
             if values in seen:
                 return seen[values]

@@ -5,7 +5,7 @@ Interface:
     stack, go on to where its park stops it; `settle` lets all go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -72,6 +72,18 @@ class PacedExecution(Execution):
         self._guarded(lambda _: shown.append(self._observer.sample(-1, (), ())), None)
         return shown[0] if shown else None
 
-    def look(self, after: int) -> None:
-        """Take what the stack shows now."""
-        self._guarded(self._look, after)
+    def look(self, after: int, stopped: Collection[int] | None) -> None:
+        """Take what the stack shows now.
+
+        Args:
+            after: index of the call that was asked last.
+            stopped: calls that could go on; None: actors could, and it is not known
+                which of the calls wait for them.
+        """
+        self._guarded(lambda _: self._take(after, stopped), None)
+
+    def _take(self, after: int, stopped: Collection[int] | None) -> None:
+        pending = self._invocations
+        parked = pending if stopped is None else stopped
+        sample = self._observer.sample(after, list(parked), pending)
+        self.history.samples.append(sample)

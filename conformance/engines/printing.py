@@ -45,9 +45,7 @@ _ITERATED: tuple[Iterable[object], ...] = (
 )
 ITERATORS = tuple(type(iter(each)) for each in _ITERATED)
 """Kinds that tell by `__reduce__` how far they are."""
-VIEWS = tuple(
-    type(iter(each)) for each in (set[object](), {}, {}.values(), {}.items())
-)
+VIEWS = tuple(type(iter(each)) for each in (set[object](), {}, {}.values(), {}.items()))
 """Those of them that do not tell what they iterate over, only what is left of it."""
 FIXED = (
     *(tuple, frozenset, range, BaseException, Generator),

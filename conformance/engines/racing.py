@@ -7,7 +7,8 @@ if they did. At the end everything settles, and the operations after it are aske
 
 The stack is looked at before each call of the race is asked and after each has
 answered, the others being parked where they are. A call that stood at one point
-meanwhile is in the history as one that a `Preempt` parked there.
+meanwhile is in the history as one that a `Preempt` parked there. A call that waits is
+shown as waiting only if the actors have nothing to do that they were kept from.
 
 Interface:
   * `RaceRun(execution, race)`, then `enabled`, `step(thread)`, and `finish`, which
@@ -160,12 +161,14 @@ class RaceRun:
 
     def is_enabled(self, thread: Thread) -> bool:
         """Tell whether a thread can take a step, as far as can be told before."""
-        if self.execution.is_over:
-            return False
-        body = self._bodies.get(thread)
-        if body is None:
-            return thread < len(self.race.calls) and thread not in self._asked
-        return thread not in self._stalled and self.execution.is_ready(body)
+        if thread in self._bodies:
+            return thread not in self._stalled and self.is_ready(thread)
+        is_call = thread < len(self.race.calls)
+        return is_call and thread not in self._asked and not self.execution.is_over
+
+    def is_ready(self, thread: Thread) -> bool:
+        """Tell whether a thread that has begun, and not ended, waits for nothing."""
+        return self.execution.is_ready(self._bodies[thread])
 
     def step(self, thread: Thread) -> bool:
         """Let a thread run to its next yield; tell whether it moved."""
@@ -212,11 +215,19 @@ class RaceRun:
         if not self.looks:
             return
         last = max(self._asked.values())
+        is_at_rest = True
+        stopped = set[int]()
         for thread, body in self._bodies.items():
-            step = self._paces[thread].last
-            if thread in self._asked and body.is_parked and step is not None:
-                self.stands.looked_at(self._asked[thread], step.point, last)
-        self.execution.look(last)
+            step, is_ready = self._paces[thread].last, self.is_ready(thread)
+            if thread not in self._asked:
+                is_at_rest &= not is_ready
+                continue
+            index = self._asked[thread]
+            if is_ready:
+                stopped.add(index)
+            if body.is_parked and step is not None:
+                self.stands.looked_at(index, step.point, last)
+        self.execution.look(last, stopped if is_at_rest else None)
 
     # --- comparing --------------------------------------------------------------
 

@@ -60,6 +60,16 @@ class Answered:
     error: KernelError | Signal | None
 
 
+@attrs.frozen(eq=False)
+class Shown:
+    """What the harness sees when it looks at the stack."""
+
+    number: int
+    """The same for what looks the same."""
+    sample: Sample
+    """Moment and calls are left open."""
+
+
 Entry = Asked | Answered | Event
 """What a step adds to the history."""
 
@@ -96,7 +106,13 @@ class Edge:
 
     thread: Thread
     target: Number
-    told: tuple[Number, ...]
+    effect: Effect
+    """Equal only to itself: the steps that it was remembered for are of one kind."""
+
+    @property
+    def told(self) -> tuple[Number, ...]:
+        """The entries that it adds to the history, by number."""
+        return self.effect.told
 
 
 _USES_HANDLES = Effect((), -1)
@@ -114,7 +130,7 @@ class Graph:
     nodes: list[Node] = attrs.field(factory=list[Node])
     edges: list[list[Edge]] = attrs.field(factory=list[list[Edge]])
     """From each state, in the order of the threads."""
-    entries: list[Entry] = attrs.field(factory=list[Entry])
+    entries: dict[Number, Entry] = attrs.field(factory=dict[Number, Entry])
     stands: list[Stand] = attrs.field(factory=list[Stand])
     steps_run: int = 0
     """Steps that were run on a real stack, not remembered."""
@@ -128,6 +144,8 @@ class Graph:
     _ways: list[tuple[Number, Thread] | None] = attrs.field(
         factory=list[tuple[Number, Thread] | None]
     )
+    _shared: set[Number] = attrs.field(factory=set[Number])
+    """Places that others may change."""
     _known: dict[Node, Number] = attrs.field(factory=dict[Node, Number])
     _prints: dict[Number, Hashable] = attrs.field(factory=dict[Number, Hashable])
     """The fingerprint of each stack that was really there."""
@@ -194,7 +212,35 @@ class Graph:
         """Tell whether the run has ended in a state: a crash, or a call without end."""
         return bool(self.memory.value(self.nodes[node].stack, self._over))
 
-    def shown(self, node: Number) -> Sample | None:
+    def stand(self, node: Number, thread: Thread) -> Stand:
+        """Return where a thread stands in a state."""
+        return self.stands[self.nodes[node].places[thread]]
+
+    def is_ready(self, node: Number, thread: Thread) -> bool:
+        """Tell whether a thread that has begun waits for nothing in a state."""
+        state = self.nodes[node]
+        place = state.places[thread]
+        stand = self.stands[place]
+        if stand.is_over or not stand.is_asked:
+            return False
+        is_free = stand.waits_for is None
+        return is_free or self.memory.recall(("ready", place), state.stack) is True
+
+    def is_at_rest(self, node: Number) -> bool:
+        """Tell whether no actor of the stack can go on in a state."""
+        first, end = len(self.race.calls), len(self.nodes[node].places)
+        return not any(self.is_ready(node, actor) for actor in range(first, end))
+
+    def looks(self, node: Number) -> Hashable:
+        """Return what a look at the stack tells of the calls."""
+        stands = [self.stand(node, thread) for thread in range(len(self.race.calls))]
+        return (
+            self.is_at_rest(node),
+            tuple((s.is_asked, s.point, s.is_over) for s in stands),
+            tuple(self.is_ready(node, thread) for thread in range(len(stands))),
+        )
+
+    def shown(self, node: Number) -> Shown:
         """Return what the stack shows in a state."""
         state = self.nodes[node]
         key = ("shown", state.handles)
@@ -202,10 +248,13 @@ class Graph:
         if known is None:
             run, parts = self._go_to(node), set[Part]()
             with self._reading(parts):
-                known = (run.execution.sample(),)
+                sample = run.execution.sample()
+            assert sample is not None, "the stack cannot be looked at"
+            content = repr(attrs.evolve(sample, moment=0))
+            known = Shown(self._told.of(content), sample)
             self.memory.note(key, state.stack, parts, known)
-        assert isinstance(known, tuple)
-        return known[0]  # type: ignore[no-any-return]  # noted above
+        assert isinstance(known, Shown)
+        return known
 
     def close(self) -> None:
         """Let go of the stack."""
@@ -231,7 +280,7 @@ class Graph:
             return False
         if effect.has_moved:
             target = self._number(self._after(state, thread, effect), (node, thread))
-            self.edges[node].append(Edge(thread, target, effect.told))
+            self.edges[node].append(Edge(thread, target, effect))
         return True
 
     def _recall(self, state: Node, thread: Thread) -> Effect | None:
@@ -243,11 +292,13 @@ class Graph:
         return effect
 
     def _key(self, state: Node, thread: Thread) -> tuple[Hashable, ...]:
-        others = tuple(
-            (other, place)
-            for other, place in enumerate(state.places)
-            if other != thread and self.stands[place].is_shared
-        )
+        others: tuple[tuple[Thread, Number], ...] = ()
+        if not self._shared.isdisjoint(state.places):
+            others = tuple(
+                (other, place)
+                for other, place in enumerate(state.places)
+                if other != thread and place in self._shared
+            )
         return ("step", state.places[thread], others)
 
     def _after(self, state: Node, thread: Thread, effect: Effect) -> Node:
@@ -305,6 +356,8 @@ class Graph:
         place = self._places.of(stand)
         if place == len(self.stands):
             self.stands.append(stand)
+            if stand.is_shared:
+                self._shared.add(place)
         return place
 
     def _note_ready(self, run: RaceRun, state: Node) -> None:
@@ -315,13 +368,13 @@ class Graph:
             if self.memory.recall(key, state.stack) is None:
                 parts = set[Part]()
                 with self._reading(parts):
-                    is_ready = run.is_enabled(thread)
+                    is_ready = run.is_ready(thread)
                 self.memory.note(key, state.stack, parts, is_ready)
 
     def _learn(self, node: Number, thread: Thread) -> None:
         """Run the step of a thread from a state, and remember what it does."""
         run, state = self._go_to(node), self.nodes[node]
-        if self.stands[state.places[thread]].waits_for and not run.is_enabled(thread):
+        if self.stands[state.places[thread]].waits_for and not run.is_ready(thread):
             return
         key, parts = self._key(state, thread), set[Part]()
         begin = len(run.execution.history.events)
@@ -367,8 +420,7 @@ class Graph:
         is_answer = isinstance(entry, Answered)
         content = (repr(entry.result), str(entry.error)) if is_answer else entry
         number = self._told.of(content)
-        if number == len(self.entries):
-            self.entries.append(entry)
+        self.entries.setdefault(number, entry)
         return number
 
 

@@ -47,6 +47,7 @@ _NO_THINGS = (
     *(FunctionType, BuiltinFunctionType, MethodType),
 )
 _CONTAINERS = (list, tuple, set, frozenset, deque)
+_EMPTY = frozenset({list, dict, tuple, set})
 _QUICK = frozenset({int, bool, str, type(None)})
 
 
@@ -135,7 +136,11 @@ class Anatomy:
 
     def _print(self, value: object) -> Hashable:
         name = self.names.get(id(value))
-        return Printer(self.named).print(value) if name is None else ("thing", name)
+        if name is not None:
+            return ("thing", name)
+        if type(value) in _EMPTY and not value:
+            return type(value).__name__
+        return Printer(self.named).print(value)
 
     def _find(self) -> None:
         """Find every thing and name it."""
@@ -154,17 +159,20 @@ class Anatomy:
             self._note(value, way, is_loose=is_loose)
         elif isinstance(value, MethodType):
             self._find_in(value.__self__, (way, "self"), is_loose=is_loose)
-        elif isinstance(value, Mapping):
-            for key, each in value.items():
-                self._find_in(key, (way, "key"), is_loose=True)
-                step = self.names.get(id(key), key)
-                self._find_in(each, (way, step), is_loose=is_loose)
-        elif isinstance(value, _CONTAINERS):
-            for place, each in enumerate(value):
-                self._find_in(each, (way, place), is_loose=True)
         elif not isinstance(value, _NO_THINGS):
-            for field, each in _fields(value):
-                self._find_in(each, (way, field), is_loose=is_loose)
+            for step, each, is_placed in self._inside(value):
+                self._find_in(each, (way, step), is_loose=is_loose or is_placed)
+
+    def _inside(self, value: object) -> Iterator[tuple[Hashable, object, bool]]:
+        """Yield what a value holds: where, what, and whether in a list or the like."""
+        if isinstance(value, Mapping):
+            yield from (("key", key, True) for key in value)
+            for key, each in value.items():
+                yield self.names.get(id(key), key), each, False
+        elif isinstance(value, _CONTAINERS):
+            yield from ((place, each, True) for place, each in enumerate(value))
+        else:
+            yield from ((field, each, False) for field, each in _fields(value))
 
     def _note(self, thing: object, way: Hashable, *, is_loose: bool) -> None:
         if id(thing) in self.names:
