@@ -364,6 +364,11 @@ def run(boot: Boot, program: Program) -> History:
     Raises:
         BootError: there is no stack to run it on.
     """
+    if program.turns:
+        # Turns are run by a kind of execution, so they cannot be imported above.
+        from conformance.engines.turns import run_turns  # noqa: PLC0415
+
+        return run_turns(boot, program)
     execution = Execution(boot, program)
     for operation in program.operations:
         execution.perform(operation)

@@ -294,6 +294,16 @@ class RaceRun:
         history.program = Program(drawn, self.race.setup, self.stands.parked())
         return history
 
+    def point_of(self, thread: Thread) -> str | None:
+        """Return the point at which a thread stands; None: it waits, or is over."""
+        pace = self._paces.get(thread)
+        return None if pace is None or pace.last is None else pace.last.point
+
+    def is_over(self, thread: Thread) -> bool:
+        """Tell whether a call has answered, or was skipped."""
+        asked = thread in self._asked or thread >= len(self.race.calls)
+        return asked and thread not in self._bodies
+
 
 def started(boot: Boot, race: Race, *, looks: bool = True) -> RaceRun:
     """Boot a stack and bring it to where a race begins.

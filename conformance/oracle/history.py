@@ -27,7 +27,7 @@ from conformance.interface import (
     StatFs,
     VmStat,
 )
-from conformance.program import Program
+from conformance.program import Preempt, Program
 
 Moment = int
 
@@ -147,7 +147,18 @@ class History:
     """How many calls were drawn; those after it look at the result. None: all."""
     parked_as_asked: bool = True
     """Every `Preempt` of the program took place."""
+    stands: tuple[Preempt, ...] | None = None
+    """Where calls stood while others ran, in a program with turns."""
+    stops: list[tuple[Moment, int | None, str]] = attrs.field(
+        factory=list[tuple[Moment, "int | None", str]]
+    )
+    """When a turn ended, whose (None: an actor's), and where."""
     now: Moment = 0
+
+    @property
+    def parks(self) -> tuple[Preempt, ...]:
+        """The calls that were stopped in their middle, and where."""
+        return self.program.schedule if self.stands is None else self.stands
 
     def tick(self) -> Moment:
         """Return a moment later than all before."""
