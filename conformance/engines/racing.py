@@ -24,31 +24,13 @@ from conformance.engines.invocation import Invocation, Park
 from conformance.engines.paced import PacedExecution
 from conformance.engines.printing import Printer, UnprintableError
 from conformance.engines.touching import Anatomy
-from conformance.interface import Boot, Operation, Setup, Step
+from conformance.interface import Boot, Step
 from conformance.oracle.history import Call, History
 from conformance.program import Preempt, Program
+from conformance.scenarios.races import Race
 
 Thread = int
 """A call of the race by its place there; actors of the stack come after them."""
-
-
-def _operations(given: Iterable[Operation]) -> tuple[Operation, ...]:
-    return tuple(given)
-
-
-@attrs.frozen
-class Race:
-    """A few calls at once, what leads to them, and what looks at the result."""
-
-    calls: tuple[Operation, ...] = attrs.field(converter=_operations)
-    before: tuple[Operation, ...] = attrs.field(default=(), converter=_operations)
-    after: tuple[Operation, ...] = attrs.field(default=(), converter=_operations)
-    setup: Setup = attrs.field(factory=Setup)
-
-    @property
-    def program(self) -> Program:
-        """The same, one call after the other."""
-        return Program((*self.before, *self.calls, *self.after), self.setup)
 
 
 @attrs.define(eq=False)
