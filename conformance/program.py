@@ -108,9 +108,7 @@ class Program:
             for turn in self.turns
             if turn.call != index
         ]
-        return attrs.evolve(
-            self, operations=operations, schedule=schedule, turns=turns
-        )
+        return attrs.evolve(self, operations=operations, schedule=schedule, turns=turns)
 
 
 def _shifted(position: int, removed: int) -> int:

@@ -43,7 +43,7 @@ class Implementation:
     """None: the fixture `gup_boot` gives it."""
     stall_seconds: float
     """How long one program may take before the run is given up."""
-    engines: tuple[str, ...] = ("scenarios", "stateful")
+    engines: tuple[str, ...] = ("scenarios", "stateful", "schedules")
     folder: Path | None = None
     """Where the conftest is that has the fixture; None: it is visible everywhere."""
 

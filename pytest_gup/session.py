@@ -19,6 +19,7 @@ from conformance.engines.session import (
     look_at,
     run_replay,
     run_scenarios,
+    run_schedules,
     run_search,
     without_stack,
 )
@@ -43,6 +44,7 @@ from pytest_gup.summary import Summary, engine_record
 ENGINES = {
     "scenarios": run_scenarios,
     "stateful": run_search,
+    "schedules": run_schedules,
     "replay": run_replay,
 }
 

@@ -33,10 +33,14 @@ def _standard_of(kind: type, standard: frozenset[type]) -> list[type]:
 
 def _added(layer: object, base: type) -> list[str]:
     """Return the fields of a layer that its standard class does not have."""
-    known = {each.name for each in attrs.fields(base)}
-    declared = [each.name for each in attrs.fields(type(layer))]
+    known = set(_declared(base))
+    declared = _declared(type(layer))
     others = sorted(set(getattr(layer, "__dict__", ())) - set(declared))
     return [name for name in (*declared, *others) if name not in known]
+
+
+def _declared(kind: type) -> list[str]:
+    return [each.name for each in attrs.fields(kind)] if attrs.has(kind) else []
 
 
 def _print(value: object, name_of: Callable[[object], Hashable | None]) -> Hashable:

@@ -17,7 +17,9 @@ from reference_impl.names import Names
 from reference_impl.stepping import Stepped
 from reference_impl.view import fingerprint, print_mirrors, show_page
 
-STANDARD = frozenset(part.default for part in attrs.fields(Parts))
+STANDARD = frozenset[type](
+    part.default for part in attrs.fields(Parts) if isinstance(part.default, type)
+)
 """The classes of the layers, where nothing was replaced."""
 
 

@@ -23,8 +23,9 @@ from enum import Enum, auto
 
 import attrs
 
-from conformance.engines.remembering import Answered, Asked, Edge, Effect, Graph
+from conformance.engines.remembering import Graph
 from conformance.engines.retelling import Way
+from conformance.engines.states import Answered, Asked, Edge, Effect
 
 
 class Coverage(Enum):
@@ -110,6 +111,8 @@ class _Tree:
 def ways(graph: Graph, coverage: Coverage, limit: int) -> Iterator[Way | None]:
     """Yield schedules to be judged; None: there are more than the limit allows."""
     yield from _over_each_kind(graph)
+    if not graph.is_whole:
+        return
     tree = _Tree(graph, coverage, limit)
     tree.grow()
     for at in tree.parents:
@@ -201,7 +204,7 @@ def measure(graph: Graph) -> Measure:
 
 
 def _order(graph: Graph) -> tuple[list[int], bool]:
-    """Return the states, those that come later first, and whether some go in a circle."""
+    """Return the states, later ones first, and whether some go in a circle."""
     order: list[int] = []
     open_, done, has_circle = {0}, set[int](), False
     stack = [(0, iter(graph.edges[0]))]

@@ -45,7 +45,11 @@ _ITERATED: tuple[Iterable[object], ...] = (
 )
 ITERATORS = tuple(type(iter(each)) for each in _ITERATED)
 """Kinds that tell by `__reduce__` how far they are."""
-VIEWS = tuple(type(iter(each)) for each in (set[object](), {}, {}.values(), {}.items()))
+_VIEWED: tuple[Iterable[object], ...] = (
+    *(set[object](), dict[object, object]()),
+    *(dict[object, object]().values(), dict[object, object]().items()),
+)
+VIEWS = tuple(type(iter(each)) for each in _VIEWED)
 """Those of them that do not tell what they iterate over, only what is left of it."""
 FIXED = (
     *(tuple, frozenset, range, BaseException, Generator),
@@ -131,7 +135,7 @@ class Printer:
     def _fields(self, value: object) -> Hashable:
         if isinstance(value, ITERATORS):
             self._is_view |= isinstance(value, VIEWS)
-            return self._iterator(value.__reduce__()[1:])
+            return self._iterator(tuple(value.__reduce__()[1:]))
         if isinstance(value, partial):
             return self._all((value.func, value.args, *value.keywords.items()))
         kind = type(value)

@@ -32,87 +32,17 @@ from contextlib import AbstractContextManager
 import attrs
 
 from conformance.engines.memory import Memory, Numbers
-from conformance.engines.racing import Race, RaceRun, Stand, Thread, started
+from conformance.engines.racing import RaceRun, Stand, Thread, started
+from conformance.engines.states import Answered, Asked, Edge, Effect, Entry, Node, Shown
 from conformance.engines.touching import WHOLE, Anatomy, Part
-from conformance.interface import Boot, Event
-from conformance.interface.errors import KernelError, Signal
-from conformance.oracle.history import Sample
+from conformance.interface import Boot
+from conformance.scenarios.races import Race
 
 Number = int
 
 
 class ForgetfulError(Exception):
     """Two states that were taken for the same are not."""
-
-
-@attrs.frozen
-class Asked:
-    """A call was asked; the stack was looked at before, if another had been."""
-
-    skipped: str | None
-
-
-@attrs.frozen(eq=False)
-class Answered:
-    """A call has answered; the stack was looked at after it."""
-
-    result: object
-    error: KernelError | Signal | None
-
-
-@attrs.frozen(eq=False)
-class Shown:
-    """What the harness sees when it looks at the stack."""
-
-    number: int
-    """The same for what looks the same."""
-    sample: Sample
-    """Moment and calls are left open."""
-
-
-Entry = Asked | Answered | Event
-"""What a step adds to the history."""
-
-
-@attrs.frozen
-class Node:
-    """A state of a race, its parts by number."""
-
-    stack: Number
-    handles: Number
-    places: tuple[Number, ...]
-    """Where each thread stands."""
-
-
-@attrs.frozen(eq=False)
-class Effect:
-    """What a step does."""
-
-    writes: tuple[tuple[Number, Number], ...]
-    """Parts of the stack, and what stands there afterwards."""
-    place: Number
-    handles: Number | None = None
-    """None: the handles in use stay as they are."""
-    others: tuple[tuple[Thread, Number], ...] = ()
-    """Threads whose place was changed by the step."""
-    told: tuple[Number, ...] = ()
-    """The entries that it adds to the history, by number."""
-    has_moved: bool = True
-
-
-@attrs.frozen(eq=False)
-class Edge:
-    """A step from one state to another."""
-
-    thread: Thread
-    target: Number
-    effect: Effect
-    """Equal only to itself: the steps that it was remembered for are of one kind."""
-
-    @property
-    def told(self) -> tuple[Number, ...]:
-        """The entries that it adds to the history, by number."""
-        return self.effect.told
 
 
 _USES_HANDLES = Effect((), -1)
@@ -292,14 +222,18 @@ class Graph:
         return effect
 
     def _key(self, state: Node, thread: Thread) -> tuple[Hashable, ...]:
-        others: tuple[tuple[Thread, Number], ...] = ()
-        if not self._shared.isdisjoint(state.places):
-            others = tuple(
-                (other, place)
-                for other, place in enumerate(state.places)
-                if other != thread and place in self._shared
-            )
+        others = self._others(state, thread)
         return ("step", state.places[thread], others)
+
+    def _others(self, state: Node, thread: Thread) -> tuple[tuple[Thread, Number], ...]:
+        """Return the other threads whose place a step may change, and their places."""
+        if self._shared.isdisjoint(state.places):
+            return ()
+        return tuple(
+            (other, place)
+            for other, place in enumerate(state.places)
+            if other != thread and place in self._shared
+        )
 
     def _after(self, state: Node, thread: Thread, effect: Effect) -> Node:
         places = list(state.places)
@@ -383,7 +317,7 @@ class Graph:
             has_moved = run.step(thread)
         self.steps_run += 1
         writes = self.memory.difference(state.stack, self._look(run))
-        others = tuple((other, self._place(run, other)) for other, _ in key[2])
+        others = tuple((o, self._place(run, o)) for o, _ in self._others(state, thread))
         place = self._place(run, thread)
         entries = _entries(run, thread, begin, was_asked=was_asked)
         handles = None
@@ -397,10 +331,13 @@ class Graph:
             self._once[node, thread] = effect
         else:
             self.memory.note(key, state.stack, parts, effect)
-        after = self._after(state, thread, effect)
-        self._at = self._number(after, (node, thread))
-        self._check(run, after.stack)
-        self._note_ready(run, after)
+        self._arrive(run, self._after(state, thread, effect), (node, thread))
+
+    def _arrive(self, run: RaceRun, state: Node, way: tuple[Number, Thread]) -> None:
+        """Note that the real run has come to a state."""
+        self._at = self._number(state, way)
+        self._check(run, state.stack)
+        self._note_ready(run, state)
 
     def _is_odd(self, effect: Effect) -> bool:
         """Tell whether a step leads to something that is like no other."""
@@ -417,8 +354,9 @@ class Graph:
             raise ForgetfulError(_FORGETFUL)
 
     def _entry(self, entry: Entry) -> Number:
-        is_answer = isinstance(entry, Answered)
-        content = (repr(entry.result), str(entry.error)) if is_answer else entry
+        content: Hashable = entry
+        if isinstance(entry, Answered):
+            content = (repr(entry.result), str(entry.error))
         number = self._told.of(content)
         self.entries.setdefault(number, entry)
         return number

@@ -2,8 +2,8 @@
 
 A schedule is a way through the states of a race (see `remembering.py`). What is asked,
 answered and told on it is known; what comes after its last state (everything settles,
-the operations after the race, the epilogue) is run once for each last state and order of
-asking.
+the operations after the race, the epilogue) is run once for each last state and order
+of asking.
 
 Interface:
   * `Teller(graph).history(way)` returns the history of a schedule, the same as
@@ -15,7 +15,8 @@ from collections.abc import Hashable
 import attrs
 
 from conformance.engines.racing import RaceRun, Stands, Thread, run_schedule, started
-from conformance.engines.remembering import Answered, Asked, Edge, Graph
+from conformance.engines.remembering import Graph
+from conformance.engines.states import Answered, Asked, Edge
 from conformance.oracle.history import Call, History
 from conformance.program import Program
 

@@ -3,7 +3,7 @@
 *State hashing.* The states of the race, and the steps between them, are found once each
 (see `remembering.py`), all of them: no order is left out. The number of schedules is
 the number of ways through this graph. The schedules that are told and judged are chosen
-so that they cover it (see `covering.py`); a history that was judged is not judged again.
+so that they cover it (see `covering.py`); no history is judged twice.
 
 *No partial-order reduction.* It saves the states between two steps that do not concern
 each other. Here such a state costs some microseconds, because none of its steps is run,
@@ -18,18 +18,20 @@ Interface:
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 import attrs
 
 from conformance.engines.covering import Coverage, measure, ways
 from conformance.engines.judge import judge
-from conformance.engines.racing import Race, Thread
+from conformance.engines.racing import Thread
 from conformance.engines.remembering import Graph
 from conformance.engines.retelling import Teller, Way
 from conformance.interface import Boot
 from conformance.oracle.history import History
 from conformance.rules.rule import Rule
+from conformance.scenarios.races import Race
 from conformance.verdicts import Promise
 
 STATES_MAX = 200_000
@@ -75,7 +77,7 @@ class ScheduleResult:
     """What was found out about a race."""
 
     race: Race
-    coverage: Coverage
+    coverage: Coverage = Coverage.OUTCOMES
     schedules: int | None = 0
     """How many there are; None: without end, because a call may try again for ever."""
     judged: int = 0
@@ -96,11 +98,19 @@ class ScheduleResult:
     points: tuple[int, ...] = ()
     """For each call of the race, the most points that it passes."""
     bound_hit: bool = False
+    is_partial: bool = False
+    """Not even all states were found; one step of each kind is judged."""
     inconclusive: int = 0
     """Executions in which something ran without an end; not judged."""
     accusations: dict[str, Accusation] = attrs.field(factory=dict[str, Accusation])
-    premises: set[str] = attrs.field(factory=set[str])
-    """Rules that had something to judge in one of the schedules."""
+    premises: Counter[str] = attrs.field(factory=Counter[str])
+    """By rule, how often there was something to judge."""
+    unseen: dict[str, str] = attrs.field(factory=dict[str, str])
+    """Rules that could not be observed, and what they lack."""
+    errors: dict[str, str] = attrs.field(factory=dict[str, str])
+    """Rules that failed themselves: a defect of the suite."""
+    reason: str | None = None
+    """Of the last execution that was inconclusive."""
     seconds: float = 0.0
 
     @property
@@ -111,11 +121,26 @@ class ScheduleResult:
     @property
     def count(self) -> str:
         """The number of schedules, short."""
+        if self.is_partial:
+            return "an unknown number of"
         if self.schedules is None:
             return "endlessly many"
         digits = 6
         exact = f"{self.schedules:,}"
         return exact if len(exact) <= digits + 1 else f"{self.schedules:.2e}"
+
+    @property
+    def short(self) -> str:
+        """The result in a line."""
+        found = ", ".join(sorted(self.violated))
+        verdict = f"{found} violated in one" if found else "no rule violated in any"
+        points = " and ".join(map(str, self.points))
+        bound = "bound hit" if self.bound_hit else "bound not hit"
+        return (
+            f"{verdict} of {self.count} schedules; points {points}, {self.states} "
+            f"states, {self.steps} steps, depth {self.depth}, {self.judged} histories "
+            f"judged ({self.coverage.name.lower()}), {bound}"
+        )
 
     def lines(self) -> list[str]:
         """Return the result as text."""
@@ -143,6 +168,7 @@ class _Exploration:
     promise: Promise
     bound: Bound
     result: ScheduleResult
+    tell: Callable[[str], None]
     _begin: float = 0.0
     _judged: set[Hashable] = attrs.field(factory=set[Hashable])
 
@@ -153,8 +179,7 @@ class _Exploration:
         try:
             graph.explore(lambda: self._goes_on(graph))
             self._size_up(graph)
-            if graph.is_whole:
-                self._judge_all(graph)
+            self._judge_all(graph)
         finally:
             graph.close()
         self.result.seconds = self.bound.clock() - self._begin
@@ -166,11 +191,12 @@ class _Exploration:
         )
 
     def _goes_on(self, graph: Graph) -> bool:
+        self.tell(f"{len(graph.nodes)} states")
         return len(graph.nodes) <= self.bound.states and not self._is_late()
 
     def _size_up(self, graph: Graph) -> None:
         result = self.result
-        result.bound_hit = not graph.is_whole
+        result.bound_hit = result.is_partial = not graph.is_whole
         result.states = len(graph.nodes)
         result.steps = sum(map(len, graph.edges))
         result.steps_run, result.boots = graph.steps_run, graph.boots
@@ -185,6 +211,7 @@ class _Exploration:
         teller = Teller(graph)
         for way in self._ways(graph):
             gist = teller.gist(way)
+            self.tell(f"{self.result.judged} histories")
             if gist not in self._judged:
                 self._judged.add(gist)
                 self._judge(teller.history(way), tuple(edge.thread for edge in way))
@@ -204,15 +231,16 @@ class _Exploration:
         result.judged += 1
         found = judge(history, self.rules, self.promise)
         result.inconclusive += found.inconclusive is not None
+        result.reason = found.inconclusive or result.reason
+        result.unseen.update(found.unseen)
         if found.crash is not None:
             self._accuse("crash", found.crash.message, choices)
         for rule, outcome in found.outcomes.items():
-            if outcome.premises:
-                result.premises.add(rule)
+            result.premises[rule] += outcome.premises
             if outcome.findings:
                 self._accuse(rule, str(outcome.findings[0]), choices)
             if outcome.error is not None:
-                raise AssertionError(f"{rule}: {outcome.error}")
+                result.errors[rule] = outcome.error
 
     def _accuse(self, rule: str, text: str, choices: Choices) -> None:
         accused = self.result.accusations
@@ -229,6 +257,7 @@ def explore(
     coverage: Coverage = Coverage.VIEWS,
     promise: Promise = Promise.DOCUMENT,
     bound: Bound = Bound(),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> ScheduleResult:
     """Go through all schedules of a race and judge them.
 
@@ -239,11 +268,12 @@ def explore(
         coverage: which histories are judged; see `covering.py`.
         promise: by which the rules are judged.
         bound: how far to go.
+        tell: called again and again, with a few words on how far it is.
 
     Raises:
         BootError: there is no stack.
         ForgetfulError: the stack keeps something where it cannot be seen.
     """
     result = ScheduleResult(race, coverage, points=(0,) * len(race.calls))
-    _Exploration(boot, tuple(rules), promise, bound, result).explore()
+    _Exploration(boot, tuple(rules), promise, bound, result, tell).explore()
     return result

@@ -62,7 +62,8 @@ def timeline(history: History) -> list[str]:
 
 def _rows(history: History) -> Iterator[tuple[str, str]]:
     """Yield lane and text; a call that nothing came between has one row."""
-    entries = sorted([*_entries(history), *_stops(history)], key=lambda entry: entry[0])
+    entries: list[_Entry | _Stop] = [*_entries(history), *_stops(history)]
+    entries.sort(key=lambda entry: entry[0])
     skip = False
     for entry, following in zip_longest(entries, entries[1:]):
         if skip:
@@ -71,6 +72,7 @@ def _rows(history: History) -> Iterator[tuple[str, str]]:
         if isinstance(entry, _Stop):
             yield entry.lane, entry.text
             continue
+        assert entry is not None
         _, call, is_answer = entry
         lane = LANE_OF[call.operation.name]
         if is_answer:
@@ -88,6 +90,10 @@ def _entries(history: History) -> Iterator[tuple[int, Call, bool]]:
             yield call.asked, call, False
             answered = history.now + 1 if call.answered is None else call.answered
             yield answered, call, True
+
+
+_Entry = tuple[int, Call, bool]
+"""When a call was asked or answered, which, and whether it was answered."""
 
 
 class _Stop(NamedTuple):

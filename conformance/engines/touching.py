@@ -31,6 +31,7 @@ from types import (
     MethodType,
     ModuleType,
 )
+from typing import Any
 
 import attrs
 
@@ -105,7 +106,9 @@ class Anatomy:
     def named(self, thing: object) -> Hashable | None:
         """Return the name of a thing as of the last look, or of one that is gone."""
         name = self.names.get(id(thing))
-        return self.name_of(thing) if name is None and is_thing(type(thing)) else name
+        return (
+            self.name_of(thing) if name is None and is_thing(_kind_of(thing)) else name
+        )
 
     def is_loose_in(self, printer: Printer) -> bool:
         """Tell whether names that were printed may change while no thing does."""
@@ -155,7 +158,7 @@ class Anatomy:
                     self._find_in(value, (owner, field), is_loose=is_loose)
 
     def _find_in(self, value: object, way: Hashable, *, is_loose: bool) -> None:
-        if is_thing(type(value)):
+        if is_thing(_kind_of(value)):
             self._note(value, way, is_loose=is_loose)
         elif isinstance(value, MethodType):
             self._find_in(value.__self__, (way, "self"), is_loose=is_loose)
@@ -195,7 +198,7 @@ class Anatomy:
         read: set[tuple[int, str]] = set()
         changed = []
         for thing in self._things:
-            kind = type(thing)
+            kind = _kind_of(thing)
             changed.append((thing, kind))
             object.__setattr__(thing, "__class__", _noting(kind))
         _READS.append(read)
@@ -215,7 +218,7 @@ _READS: list[set[tuple[int, str]]] = []
 @cache
 def _noting(kind: type) -> type:
     """Return a class like another that notes which of its fields are read."""
-    get_as_before = kind.__getattribute__
+    get_as_before: Any = kind.__getattribute__
     methods = frozenset(
         name
         for each in kind.__mro__
@@ -234,9 +237,13 @@ def _noting(kind: type) -> type:
 _METHODS = (FunctionType, property, classmethod, staticmethod)
 
 
+def _kind_of(thing: object) -> Any:  # noqa: ANN401 - a class, which can be hashed
+    return type(thing)
+
+
 def _fields(thing: object) -> Iterator[tuple[str, object]]:
     """Yield the fields of an object that have a value."""
-    for name in fields_of(type(thing)):
+    for name in fields_of(_kind_of(thing)):
         value = getattr(thing, name, _NOTHING)
         if value is not _NOTHING:
             yield name, value

@@ -12,12 +12,13 @@ from itertools import count
 import attrs
 
 from conformance.engines.capabilities import Capabilities
-from conformance.engines.execution import BootError, run
+from conformance.engines.execution import BootError
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Send
 from conformance.engines.judge import Judgement, judge
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.plan import Plan
+from conformance.engines.running import run
 from conformance.engines.scenario_run import probe
 from conformance.engines.shrink import shrink
 from conformance.engines.stateful import Budget, run_stateful

@@ -4,7 +4,8 @@ They are not programs: no point and no order is named. Each race of the document
 the kernel's history, is here with two calls and with three.
 
 Interface:
-  * `RACES` is the catalogue; `Race.calls` run at once, after `before`, before `after`.
+  * `RACES` is the catalogue, `RACED` the rules it is for.
+  * `Race.calls` run at once, after `before` and before `after`.
 """
 
 from collections.abc import Iterable
@@ -216,7 +217,7 @@ RACES: tuple[Race, ...] = (
         (Load(), *_LOST),
         name="put-dirty-writeback",
         rules=("DRT-AFTER", "MKW-DEVICE", "BNC-KEEPDIRTY"),
-        story="Marking dirty without the lock and letting go, while the page is written.",
+        story="Marked dirty without the lock and let go of, while the page is written.",
     ),
     Race(
         (PutUserPagesDirtyLock(), Fsync(), PutUserPages(pin=1)),
@@ -227,3 +228,6 @@ RACES: tuple[Race, ...] = (
         story="One of two pins is let go of dirty, the other not, meanwhile.",
     ),
 )
+
+RACED = frozenset(rule for race in RACES for rule in race.rules)
+"""Ids of the rules that a race is written for."""
