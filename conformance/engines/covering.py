@@ -92,7 +92,10 @@ class _Tree:
         """Return what is seen of a state by looking at it."""
         if self.coverage is Coverage.OUTCOMES:
             return None
-        return (self.graph.shown(node).number, self.graph.looks(node))
+        return (
+            self.graph.shown(node).number,
+            self.graph.looks(node, exact=self.coverage is Coverage.HISTORIES),
+        )
 
     def _add(self, told: _Told, *what: Hashable) -> _Told:
         return self._numbers.setdefault((told, what), len(self._numbers) + 1)

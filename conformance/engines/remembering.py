@@ -161,8 +161,16 @@ class Graph:
         first, end = len(self.race.calls), len(self.nodes[node].places)
         return not any(self.is_ready(node, actor) for actor in range(first, end))
 
-    def looks(self, node: Number) -> Hashable:
-        """Return what a look at the stack tells of the calls."""
+    def looks(self, node: Number, *, exact: bool) -> Hashable:
+        """Return what a look at the stack tells of the calls.
+
+        Args:
+            node: the state.
+            exact: at which arrival at its point each of them is, too.
+        """
+        calls = len(self.race.calls)
+        if exact:
+            return (self.is_at_rest(node), self.nodes[node].places[:calls])
         stands = [self.stand(node, thread) for thread in range(len(self.race.calls))]
         return (
             self.is_at_rest(node),

@@ -74,7 +74,11 @@ class Teller:
                 entry = graph.entries[number]
                 if isinstance(entry, (Asked, Answered)):
                     seen = node if isinstance(entry, Asked) else edge.target
-                    gist += (edge.thread, graph.shown(seen).number, graph.looks(seen))
+                    gist += (
+                        edge.thread,
+                        graph.shown(seen).number,
+                        graph.looks(seen, exact=True),
+                    )
             node = edge.target
         return (graph.nodes[node], tuple(gist))
 

@@ -63,7 +63,7 @@ def fields_of(kind: type) -> tuple[str, ...]:
 
 
 @cache
-def is_thing(kind: type) -> bool:
+def is_thing(kind: Any) -> bool:  # noqa: ANN401 - a class, which can be hashed
     """Tell whether objects of a class are told apart by identity, and have fields."""
     if issubclass(kind, (*_NO_THINGS, *_CONTAINERS, Mapping)):
         return False
