@@ -3,7 +3,8 @@
 A program is a setup, a list of operations, and a schedule. The schedule is empty
 for most: operations are then asked one after the other, each being let run until it
 has answered or is known to be blocked. A `Preempt` parks a stepped call at a point
-in its middle, while the operations after it run.
+in its middle, while the operations after it run. Where that is not enough, *turns* say
+of a few calls, and of the stack's actors, who runs how far before who else does.
 
 Interface:
   * `Program.without(i)` is the program without an operation, schedule adjusted: any
@@ -30,6 +31,10 @@ from conformance.interface import (
 
 FORMAT = 1
 """Version of the stored form; raised when an old reader would misread a new file."""
+FORMAT_WITH_TURNS = 2
+"""Of a program that has turns; all others are stored as before."""
+WAITING = "waiting"
+"""Where a turn ends that lasts until its call cannot go on by itself."""
 
 DIGEST_DIGITS = 12
 
@@ -46,6 +51,25 @@ class Preempt:
     """Which arrival at the point, from 1."""
     until: int | None = None
     """Index of the operation after which it goes on; None: the end of the program."""
+
+
+@attrs.frozen
+class Turn:
+    """Let one call run, and nobody else but the actors that it waits for."""
+
+    call: int
+    """Index of the operation, asked with its first turn; -1, -2: an actor."""
+    at: str | None = None
+    """The point at which it stops; `WAITING`; None: when it has answered.
+
+    An actor stops when it has nothing to do.
+    """
+    nth: int = 1
+    """Which arrival at the point, from 1."""
+
+
+def _turns(given: Iterable[Turn]) -> tuple[Turn, ...]:
+    return tuple(given)
 
 
 def _operations(given: Iterable[Operation]) -> tuple[Operation, ...]:
@@ -65,6 +89,12 @@ class Program:
     schedule: tuple[Preempt, ...] = attrs.field(default=(), converter=_preempts)
     misuse: bool = False
     """The callers in this program break their obligations on purpose."""
+    turns: tuple[Turn, ...] = attrs.field(default=(), converter=_turns)
+    """Of the calls that run at once; when these are over everything settles.
+
+    The operations before the first of them are asked one after the other, and so are
+    those after the last. A program with turns has no other schedule.
+    """
 
     def without(self, index: int) -> "Program":
         """Return the program without one operation."""
@@ -78,7 +108,12 @@ class Program:
             for preempt in self.schedule
             if preempt.call != index
         ]
-        return attrs.evolve(self, operations=operations, schedule=schedule)
+        turns = [
+            attrs.evolve(turn, call=_shifted(turn.call, index))
+            for turn in self.turns
+            if turn.call != index
+        ]
+        return attrs.evolve(self, operations=operations, schedule=schedule, turns=turns)
 
 
 def _shifted(position: int, removed: int) -> int:
@@ -87,8 +122,8 @@ def _shifted(position: int, removed: int) -> int:
 
 def to_json(program: Program) -> dict[str, Any]:
     """Return the program as plain dicts and lists; default fields are left out."""
-    return {
-        "format": FORMAT,
+    record = {
+        "format": FORMAT_WITH_TURNS if program.turns else FORMAT,
         "geometry": _changed_fields(program.setup.geometry),
         "features": sorted(feature.value for feature in program.setup.features),
         "operations": [
@@ -98,6 +133,9 @@ def to_json(program: Program) -> dict[str, Any]:
         "schedule": [_changed_fields(preempt) for preempt in program.schedule],
         "misuse": program.misuse,
     }
+    if program.turns:
+        record["turns"] = [_changed_fields(turn) for turn in program.turns]
+    return record
 
 
 def digest(program: Program) -> str:
@@ -112,7 +150,7 @@ def from_json(record: Mapping[str, Any]) -> Program:
     Raises:
         ValueError: the record is of another format, or not a program.
     """
-    if record.get("format") != FORMAT:
+    if record.get("format") not in (FORMAT, FORMAT_WITH_TURNS):
         raise ValueError(
             f"stored program has format {record.get('format')!r} (should be {FORMAT})"
         )
@@ -125,6 +163,7 @@ def from_json(record: Mapping[str, Any]) -> Program:
             ),
             schedule=[_checked(Preempt(**entry)) for entry in record["schedule"]],
             misuse=bool(record["misuse"]),
+            turns=[_checked(Turn(**entry)) for entry in record.get("turns", ())],
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a stored program: {error}") from error
@@ -169,6 +208,9 @@ def as_python(program: Program) -> str:
     if program.schedule:
         parks: Sequence[str] = [_call(preempt) for preempt in program.schedule]
         lines.append(f"    schedule=({', '.join(parks)},),")
+    if program.turns:
+        turns = [f"        {_call(turn)}," for turn in program.turns]
+        lines += ["    turns=(", *turns, "    ),"]
     if program.misuse:
         lines.append("    misuse=True,")
     return "\n".join([*lines, ")"])

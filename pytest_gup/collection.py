@@ -19,6 +19,7 @@ import attrs
 import pytest
 
 from conformance.rules.rule import Rule
+from conformance.scenarios.races import RACED
 from pytest_gup.connect import Implementation
 from pytest_gup.selection import FUNCTION, NODE_ID
 from pytest_gup.suite import TEST_FILE
@@ -54,6 +55,7 @@ def cases_of(
         for implementation in implementations
         for engine in engines_of(implementation)
         for rule in rules
+        if engine != "schedules" or rule.id in RACED
     ]
 
 

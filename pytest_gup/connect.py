@@ -32,9 +32,9 @@ FIXTURE = "gup_boot"
 FILESYSTEMS = ("ext4", "xfs", "btrfs", "tmpfs")
 LINUX_STALL_SECONDS = 300.0
 ENGINES = {
-    "quick": ("scenarios", "explorer"),
-    "ci": ("scenarios", "explorer", "packed"),
-    "nightly": ("scenarios", "explorer", "packed", "stateful"),
+    "quick": ("scenarios", "explorer", "schedules"),
+    "ci": ("scenarios", "explorer", "packed", "schedules"),
+    "nightly": ("scenarios", "explorer", "packed", "stateful", "schedules"),
 }
 """What is run on an implementation, by profile."""
 SLOW_ENGINES = {

@@ -22,6 +22,7 @@ from conformance.engines.session import (
     look_at,
     run_replay,
     run_scenarios,
+    run_schedules,
     run_search,
     without_stack,
 )
@@ -46,6 +47,7 @@ from pytest_gup.summary import Summary, engine_record
 ENGINES: dict[str, Callable[[Boot, Plan, Capabilities | None], EngineResult]] = {
     "scenarios": run_scenarios,
     **{name: partial(run_search, name) for name in SEARCHES},
+    "schedules": run_schedules,
     "replay": run_replay,
 }
 

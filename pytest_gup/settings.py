@@ -8,7 +8,8 @@ import attrs
 import pytest
 
 from conformance.engines.budget import Budget
-from conformance.engines.plan import Known, Plan
+from conformance.engines.covering import Coverage
+from conformance.engines.plan import Known, Plan, RaceBudget
 from conformance.engines.session import SEARCHES
 from conformance.engines.shrink import RUNS_MAX
 from conformance.rules.catalogue import BY_ID, matching
@@ -22,6 +23,12 @@ from pytest_gup.reached import Package
 
 BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 60)}
 """Programs, and operations in each; nightly goes by the clock."""
+RACE_BUDGETS = {
+    "quick": RaceBudget(),
+    "ci": RaceBudget(states=200_000, histories=20_000),
+    "nightly": RaceBudget(3, 200_000, 20_000, Coverage.VIEWS),
+}
+"""Quick goes through races of two calls up to a bound, ci to the end."""
 NIGHTLY_SECONDS = 600.0
 """How long nightly searches on each implementation if no time is given."""
 
@@ -88,6 +95,7 @@ class Settings:
             known=self._known(implementation),
             promise=self.promise,
             budget=BUDGETS[self.profile],
+            race_budget=RACE_BUDGETS[self.profile],
             seed=self.seed,
             seconds=self._seconds_each(implementation),
             stall_seconds=implementation.stall_seconds,

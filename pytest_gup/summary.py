@@ -34,6 +34,7 @@ def engine_record(result: EngineResult) -> Record:
         "counters": list(result.counters),
         "offers": [],
         "reach": result.reach,
+        "races": list(result.races),
         "known": {name: verdict.value for name, verdict in result.known.items()},
     }
     if result.capabilities is not None:
@@ -103,7 +104,21 @@ class Summary:
         """Return the verdicts, `more`, and the end if there is nothing more to come."""
         rules = self.merged()
         is_whole = is_over and len(self.records) >= self.expected
-        return [*rules, *more, *([report.end_record(rules)] if is_whole else [])]
+        return [
+            *self._races(),
+            *rules,
+            *more,
+            *([report.end_record(rules)] if is_whole else []),
+        ]
+
+    def _races(self) -> list[Record]:
+        """Return a record for each race whose schedules were gone through."""
+        return [
+            {"record": "race", "implementation": name, **race}
+            for name in self.implementations
+            for _, record in self._engines_of(name)
+            for race in record["races"]
+        ]
 
     # --- printing ---------------------------------------------------------------
 
@@ -135,6 +150,10 @@ class Summary:
     def _print_engines(self, terminal: pytest.TerminalReporter, name: str) -> None:
         for engine, record in self._engines_of(name):
             seconds = f"{record['seconds']:.1f} s"
+            if record["races"]:
+                is_long = terminal.config.get_verbosity() > 0
+                _print_races(terminal, record["races"], seconds, is_long=is_long)
+                continue
             states = f", {record['states']} states" if record["states"] else ""
             terminal.line(
                 f"{engine}: {record['programs']} programs in {seconds}{states}"
@@ -182,6 +201,24 @@ class Summary:
                 _print_block(
                     terminal, f"counters of {engine}, interpreted:", record["counters"]
                 )
+
+
+def _print_races(
+    terminal: pytest.TerminalReporter,
+    races: Sequence[Record],
+    seconds: str,
+    *,
+    is_long: bool,
+) -> None:
+    """Print how far the schedules of races were gone through."""
+    states = sum(race["states"] for race in races)
+    short = [race["race"] for race in races if race["bound_hit"]]
+    bound = f"bound hit in {', '.join(short)}" if short else "no bound hit"
+    terminal.line(
+        f"schedules: {len(races)} races, {states} states in {seconds}, {bound}"
+    )
+    for race in races if is_long else ():
+        terminal.line(f"  {race['race']}: {race['text']}")
 
 
 def _print_rule(terminal: pytest.TerminalReporter, record: Record, width: int) -> None:

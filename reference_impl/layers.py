@@ -195,11 +195,11 @@ class Layers:
             self.dirty,
             self.migration,
         )
-        direct_writes = parts.make_direct_writes(
+        self.direct_writes = parts.make_direct_writes(
             self.filesystem, self.files, self.rmap, self.write_back
         )
         self.drivers = parts.make_direct_io(
-            self.devices, self.files, self.write_back, direct_writes
+            self.devices, self.files, self.write_back, self.direct_writes
         )
 
     def _make_mirrors(self, setup: Setup, parts: Parts) -> None:

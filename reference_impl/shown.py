@@ -8,11 +8,19 @@ Interface:
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 
+import attrs
+
 from conformance.interface import PageView, StatFs, VmStat
-from reference_impl.layers import Layers
+from reference_impl.extras import print_extras
+from reference_impl.layers import Layers, Parts
 from reference_impl.names import Names
 from reference_impl.stepping import Stepped
 from reference_impl.view import fingerprint, print_mirrors, show_page
+
+STANDARD = frozenset[type](
+    part.default for part in attrs.fields(Parts) if isinstance(part.default, type)
+)
+"""The classes of the layers, where nothing was replaced."""
 
 
 class Shown(Layers):
@@ -72,15 +80,18 @@ class Shown(Layers):
 
     def fingerprint(self) -> Hashable:
         """Return a value that is equal for states that act alike."""
-        rest = print_mirrors(self.mirrors)
-        return fingerprint(self.filesystem, self.mm, self.devices, self.rmap), rest
+        return (
+            fingerprint(self.filesystem, self.mm, self.devices, self.rmap),
+            print_mirrors(self.mirrors),
+            print_extras(vars(self).values(), STANDARD, self.name_of),
+        )
 
     def name_of(self, thing: object) -> Hashable | None:
         """Name a thing that a suspended call may hold; None: it has no name."""
-        return "stack" if thing is self else self._names.name_of(thing)
+        return self._names.name_of(thing)
 
     @cached_property
     def _names(self) -> Names:
-        """Where the layers and their things are found."""
+        """Where things are found."""
         parts = self.filesystem, self.mm, self.devices, self.rmap, self.mirrors
-        return Names(dict(vars(self)), *parts, self.disk)
+        return Names(*parts, self.disk)

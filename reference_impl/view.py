@@ -117,12 +117,16 @@ def print_process(process: Process) -> Hashable:
         ),
         tuple(
             sorted(
-                (address, pte.page.pfn, pte.is_writable, pte.is_dirty)
+                (
+                    address,
+                    pte.page.pfn,
+                    (pte.is_writable, pte.is_dirty, pte.is_accessed),
+                )
                 for address, pte in process.ptes.items()
             )
         ),
         tuple(sorted((at, slot.words) for at, slot in process.swapped.items())),
-        process.write_protect_seq,
+        (process.write_protect_seq, process.next_address),
     )
 
 

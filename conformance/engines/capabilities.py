@@ -96,7 +96,7 @@ class Capabilities:
         has = self.features_offered | self.features_fixed
         for feature in sorted(program.setup.features - has, key=lambda f: f.value):
             return f"feature {feature.value}"
-        if program.schedule and not self.is_stepped:
+        if (program.schedule or program.turns) and not self.is_stepped:
             return "stepping"
         for operation in program.operations:
             lacking = self.lacks(operation)

@@ -8,7 +8,8 @@ released, the filesystem thawed, the space freed, pins kept - after which every 
 should have answered.
 
 Interface:
-  * `run(boot, program)` returns the history of one program.
+  * `run(boot, program)` returns the history of one program without turns; that of
+    any program is returned by `run` of `running.py`.
   * `Execution` does the same step by step, for an engine that draws the next
     operation when it has seen the answer to the last: `perform`, then `finish`.
   * Nothing that an implementation does is raised from here, but `BootError` when
@@ -363,11 +364,12 @@ def _crash(call: Call | None, error: BaseException) -> Crash:
 
 
 def run(boot: Boot, program: Program) -> History:
-    """Run one program and return its history.
+    """Run one program without turns and return its history.
 
     Raises:
         BootError: there is no stack to run it on.
     """
+    assert not program.turns, "turns are taken by `running.run`"
     execution = Execution(boot, program)
     for operation in program.operations:
         execution.perform(operation)

@@ -96,9 +96,14 @@ class Invocation:
         return self._body
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a stepped call waits for a condition."""
-        return self._wait is not None
+    def waiting(self) -> Callable[[], bool] | None:
+        """The condition that a stepped call waits for."""
+        return None if self._wait is None else self._wait.ready
+
+    @property
+    def resume(self) -> Callable[[], object] | None:
+        """What an immediate call asked to be called again."""
+        return self._resume
 
     @property
     def is_parked(self) -> bool:

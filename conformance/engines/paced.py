@@ -5,14 +5,14 @@ Interface:
     stack, go on to where its park stops it; `settle` lets all go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
 from conformance.engines.execution import Execution
 from conformance.engines.invocation import Invocation, Park
 from conformance.interface import Operation
-from conformance.oracle.history import Call
+from conformance.oracle.history import Call, Sample
 
 
 @attrs.define(eq=False)
@@ -66,6 +66,24 @@ class PacedExecution(Execution):
         self._guarded(act, None if index is None else self.history.calls[index])
         return moved == [True]
 
-    def look(self, after: int) -> None:
-        """Take what the stack shows now."""
-        self._guarded(self._look, after)
+    def sample(self) -> Sample | None:
+        """Return what the stack shows now, without writing it down; None: it cannot."""
+        shown: list[Sample] = []
+        self._guarded(lambda _: shown.append(self._observer.sample(-1, (), ())), None)
+        return shown[0] if shown else None
+
+    def look(self, after: int, stopped: Collection[int] | None) -> None:
+        """Take what the stack shows now.
+
+        Args:
+            after: index of the call that was asked last.
+            stopped: calls that could go on; None: actors could, and it is not known
+                which of the calls wait for them.
+        """
+        self._guarded(lambda _: self._take(after, stopped), None)
+
+    def _take(self, after: int, stopped: Collection[int] | None) -> None:
+        pending = self._invocations
+        parked = pending if stopped is None else stopped
+        sample = self._observer.sample(after, list(parked), pending)
+        self.history.samples.append(sample)

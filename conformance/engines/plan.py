@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from conformance.engines.budget import Budget
+from conformance.engines.covering import Coverage
 from conformance.engines.shrink import RUNS_MAX
 from conformance.program import Program
 from conformance.rules.catalogue import RULES
 from conformance.rules.rule import Rule
 from conformance.scenarios.catalogue import SCENARIOS
+from conformance.scenarios.races import RACES, Race
 from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Promise
 
@@ -40,6 +42,19 @@ class Known:
 
 
 @attrs.frozen
+class RaceBudget:
+    """How far the schedules of races are gone through."""
+
+    calls: int = 2
+    """Races of more calls are left out."""
+    states: int = 4_000
+    """States after which the bound of one race is hit."""
+    histories: int = 400
+    """Histories judged after which it is."""
+    coverage: Coverage = Coverage.OUTCOMES
+
+
+@attrs.frozen
 class Plan:
     """What is judged, and how long."""
 
@@ -48,6 +63,8 @@ class Plan:
     scenarios: Sequence[Scenario] = SCENARIOS
     known: Sequence[Known] = ()
     """Run before the scenarios."""
+    races: Sequence[Race] = RACES
+    race_budget: RaceBudget = RaceBudget()
     budget: Budget = attrs.field(factory=Budget)
     seconds: float | None = None
     """Search for this long instead of a number of programs."""

@@ -11,16 +11,17 @@ it is, raises `UnprintableError`, and its state is then equal to no other.
 
 Interface:
   * `Printer(name_of).print(value)` returns something hashable. One printer for each
-    state: a container met a second time is printed as the same one.
-
-Not verified: that a container in a variable is a copy in one state and the stack's own
-in the other, with equal contents. The same code at the same instruction may in theory
-differ in that.
+    call: a container met a second time is printed as the same one.
+  * `is_shared` tells afterwards whether something that can change is held by others,
+    too: then the print may change while the call stands still. It is told from counts
+    of references, and may be a false yes.
 """
 
 import gc
+import sys
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from enum import Enum
+from functools import partial
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -44,6 +45,19 @@ _ITERATED: tuple[Iterable[object], ...] = (
 )
 ITERATORS = tuple(type(iter(each)) for each in _ITERATED)
 """Kinds that tell by `__reduce__` how far they are."""
+_VIEWED: tuple[Iterable[object], ...] = (
+    *(set[object](), dict[object, object]()),
+    *(dict[object, object]().values(), dict[object, object]().items()),
+)
+VIEWS = tuple(type(iter(each)) for each in _VIEWED)
+"""Those of them that do not tell what they iterate over, only what is left of it."""
+FIXED = (
+    *(tuple, frozenset, range, BaseException, Generator),
+    *(FunctionType, MethodType, BuiltinFunctionType),
+)
+"""Kinds that are changed by nobody but the call that holds them."""
+COUNTED_BY_US = 3
+"""References to what is kept that are the printer's own while it counts."""
 
 
 class UnprintableError(Exception):
@@ -59,10 +73,16 @@ class Printer:
     """Prints the values of one state."""
 
     name_of: Naming = nameless
+    named: set[int] = attrs.field(factory=set[int])
+    """The things printed by their names, by identity."""
     _met: dict[int, int] = attrs.field(factory=dict[int, int])
-    """Containers printed before, by identity."""
+    """Number of each container, in the order in which they are met, by identity."""
+    _times: dict[int, int] = attrs.field(factory=dict[int, int])
+    """How often each is referred to from what was printed."""
     _kept: list[object] = attrs.field(factory=list[object])
     """Keeps them alive, so that no identity is used twice."""
+    _is_view: bool = False
+    """A dict or a set is being iterated over: no telling whose it is."""
 
     def print(self, value: object) -> Hashable:
         """Return what is equal for values that act alike.
@@ -74,12 +94,25 @@ class Printer:
             return (type(value).__name__, value)
         name = self.name_of(value)
         if name is not None:
+            self.named.add(id(value))
             return ("thing", name)
+        self._times[id(value)] = self._times.get(id(value), 0) + 1
         if id(value) in self._met:
             return ("again", self._met[id(value)])
         self._met[id(value)] = len(self._met)
         self._kept.append(value)
         return (type(value).__qualname__, self._content(value))
+
+    def is_shared(self) -> bool:
+        """Tell whether others may hold something printed that can be changed."""
+        if self._is_view:
+            return True
+        for value in self._kept:
+            if not isinstance(value, FIXED) and not _is_value(value):
+                held = sys.getrefcount(value) - COUNTED_BY_US
+                if held > self._times[id(value)]:
+                    return True
+        return False
 
     def _content(self, value: object) -> Hashable:
         if isinstance(value, Generator):
@@ -101,11 +134,21 @@ class Printer:
 
     def _fields(self, value: object) -> Hashable:
         if isinstance(value, ITERATORS):
-            return self._all(value.__reduce__()[1:])
+            self._is_view |= isinstance(value, VIEWS)
+            return self._iterator(tuple(value.__reduce__()[1:]))
+        if isinstance(value, partial):
+            return self._all((value.func, value.args, *value.keywords.items()))
         kind = type(value)
         if not attrs.has(kind) or kind.__eq__ is object.__eq__:
             raise UnprintableError(kind.__qualname__)
         return self._all(getattr(value, each.name) for each in attrs.fields(kind))
+
+    def _iterator(self, told: tuple[object, ...]) -> Hashable:
+        """Print what an iterator tells; the tuple that tells it is ours."""
+        return tuple(
+            self._iterator(each) if type(each) is tuple else self.print(each)
+            for each in told
+        )
 
     def _all(self, values: Iterable[object]) -> Hashable:
         return tuple(map(self.print, values))
@@ -130,11 +173,22 @@ class Printer:
         frame = getattr(body, "gi_frame", None)
         if frame is None:
             return ("ended",)
+        # Up to Python 3.12 the frame keeps the dict that it was once asked for.
+        by_name = frame.f_locals
         held = [
             each
             for each in gc.get_referents(body)
             if not isinstance(each, (FrameType, CodeType))
             and getattr(each, "__code__", None) is not frame.f_code
+            and each is not by_name
         ]
-        assigned = tuple(frame.f_locals)
+        assigned = tuple(by_name)
+        if isinstance(by_name, dict):
+            for each in by_name.values():
+                self._times[id(each)] = self._times.get(id(each), 0) + 1
         return (frame.f_code, frame.f_lasti, assigned, self._all(held))
+
+
+def _is_value(value: object) -> bool:
+    """Tell whether something stays what it is: then it can be hashed."""
+    return attrs.has(type(value)) and type(value).__hash__ is not None

@@ -7,46 +7,30 @@ if they did. At the end everything settles, and the operations after it are aske
 
 The stack is looked at before each call of the race is asked and after each has
 answered, the others being parked where they are. A call that stood at one point
-meanwhile is in the history as one that a `Preempt` parked there.
+meanwhile is in the history as one that a `Preempt` parked there. A call that waits is
+shown as waiting only if the actors have nothing to do that they were kept from.
 
 Interface:
-  * `RaceRun(execution, race)`, then `enabled`, `step(thread)`, `state()`, and `finish`,
-    which returns the history. Threads are numbered: the calls, then the actors.
+  * `RaceRun(execution, race)`, then `enabled`, `step(thread)`, and `finish`, which
+    returns the history. Threads are numbered: the calls, then the actors.
+  * `stand(thread, anatomy)` tells where a thread stands now.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import attrs
 
 from conformance.engines.invocation import Invocation, Park
 from conformance.engines.paced import PacedExecution
-from conformance.engines.printing import Printer, UnprintableError, nameless
-from conformance.interface import Operation, Setup, Step
-from conformance.interface.calls import Key
-from conformance.oracle.history import History
+from conformance.engines.printing import Printer, UnprintableError
+from conformance.engines.touching import Anatomy
+from conformance.interface import Boot, Step
+from conformance.oracle.history import Call, History
 from conformance.program import Preempt, Program
+from conformance.scenarios.races import Race
 
 Thread = int
 """A call of the race by its place there; actors of the stack come after them."""
-
-
-def _operations(given: Iterable[Operation]) -> tuple[Operation, ...]:
-    return tuple(given)
-
-
-@attrs.frozen
-class Race:
-    """A few calls at once, what leads to them, and what looks at the result."""
-
-    calls: tuple[Operation, ...] = attrs.field(converter=_operations)
-    before: tuple[Operation, ...] = attrs.field(default=(), converter=_operations)
-    after: tuple[Operation, ...] = attrs.field(default=(), converter=_operations)
-    setup: Setup = attrs.field(factory=Setup)
-
-    @property
-    def program(self) -> Program:
-        """The same, one call after the other."""
-        return Program((*self.before, *self.calls, *self.after), self.setup)
 
 
 @attrs.define(eq=False)
@@ -66,27 +50,52 @@ class Pace(Park):
 
 
 @attrs.frozen
-class StepTaken:
-    """What one step of a thread did that others may notice."""
+class Stand:
+    """Where one thread stands: from equal ones, with equal stacks, it goes on alike."""
 
-    reads: frozenset[Key]
-    writes: frozenset[Key]
-    is_visible: bool
-    """Something was told in it: it is in the history."""
+    print: Hashable
+    is_over: bool = False
+    """It has answered, or was skipped."""
+    is_asked: bool = True
+    point: str | None = None
+    """The point at which it is parked."""
+    waits_for: str | None = None
+    is_shared: bool = False
+    """Steps of others may change what is printed here."""
+    is_odd: bool = False
+    """It cannot be printed, and is like no other."""
 
-    @property
-    def is_known(self) -> bool:
-        """Whether it told what it touches."""
-        return bool(self.reads or self.writes)
 
-    def is_independent(self, other: "StepTaken") -> bool:
-        """Tell whether the two may be exchanged: same state, same history."""
-        if not (self.is_known and other.is_known):
-            return False
-        if self.is_visible and other.is_visible:
-            return False
-        touched = other.reads | other.writes
-        return self.writes.isdisjoint(touched) and other.writes.isdisjoint(self.reads)
+@attrs.define(eq=False)
+class Stands:
+    """Counts where calls of a race stood, as in the schedule of a program."""
+
+    _arrivals: dict[tuple[int, str], int] = attrs.field(
+        factory=dict[tuple[int, str], int]
+    )
+    _stood: dict[int, list[Preempt]] = attrs.field(factory=dict[int, list[Preempt]])
+    """Where each call stood whenever the stack was looked at."""
+
+    def arrived(self, index: int, point: str) -> None:
+        """Note that a call has come to a point."""
+        self._arrivals[index, point] = self._arrivals.get((index, point), 0) + 1
+
+    def looked_at(self, index: int, point: str, last: int) -> None:
+        """Note that the stack was looked at while a call stood at a point."""
+        nth = self._arrivals[index, point]
+        self._stood.setdefault(index, []).append(Preempt(index, point, nth, last))
+
+    def parked(self) -> list[Preempt]:
+        """Return the calls that stood at one point all the time that others ran.
+
+        Rules take it that a call is where its `Preempt` says in every sample that
+        shows it parked. So a call that was seen at two points is not among them.
+        """
+        return [
+            stands[-1]
+            for stands in self._stood.values()
+            if len(stands) > 1 and len({(each.at, each.nth) for each in stands}) == 1
+        ]
 
 
 @attrs.define(eq=False)
@@ -97,61 +106,59 @@ class RaceRun:
     race: Race
     choices: list[Thread] = attrs.field(factory=list[Thread])
     """What was chosen so far."""
-    parks: list[tuple[int, str, int]] = attrs.field(factory=list[tuple[int, str, int]])
-    """Place among the calls as asked, point and arrival, of each step's end."""
-    points: list[int] = attrs.field(factory=list[int])
-    """Points passed, by call of the race."""
+    looks: bool = True
+    """Look at the stack whenever a call is asked or has answered."""
+    stands: Stands = attrs.field(factory=Stands)
     _asked: dict[Thread, int] = attrs.field(factory=dict[Thread, int])
     """Index in the history, by call of the race."""
     _paces: dict[Thread, Pace] = attrs.field(factory=dict[Thread, Pace])
     _bodies: dict[Thread, Invocation] = attrs.field(factory=dict[Thread, Invocation])
     _stalled: set[Thread] = attrs.field(factory=set[Thread])
     """Threads that could not move, until another has moved."""
-    _arrivals: dict[tuple[int, str], int] = attrs.field(
-        factory=dict[tuple[int, str], int]
-    )
-    _stood: dict[int, list[Preempt]] = attrs.field(factory=dict[int, list[Preempt]])
-    """Where each call stood whenever the stack was looked at."""
 
     def __attrs_post_init__(self) -> None:
         for operation in self.race.before:
             self.execution.perform(operation)
         self.execution.settle()
-        self.points = [0] * len(self.race.calls)
         first = len(self.race.calls)
         for thread, actor in enumerate(self.execution.actors, first):
             self._paces[thread] = actor.park = Pace()
             self._bodies[thread] = actor
 
+    @property
+    def threads(self) -> int:
+        """How many there are."""
+        return len(self.race.calls) + len(self.execution.actors)
+
+    @property
+    def asked(self) -> Sequence[Thread]:
+        """The calls asked so far, in the order in which they were."""
+        return tuple(self._asked)
+
     # --- choosing ---------------------------------------------------------------
 
     def enabled(self) -> list[Thread]:
         """Return the threads that can take a step."""
-        if self.execution.is_over:
-            return []
-        calls = range(len(self.race.calls))
-        unasked = [thread for thread in calls if thread not in self._asked]
-        going = [
-            thread
-            for thread, body in self._bodies.items()
-            if thread not in self._stalled and self.execution.is_ready(body)
-        ]
-        return sorted(unasked + going)
+        return [t for t in range(self.threads) if self.is_enabled(t)]
 
-    def step(self, thread: Thread) -> StepTaken:
-        """Let a thread run to its next yield; tell what it did."""
-        self.choices.append(thread)
-        before = self.execution.history.now
-        last = self._paces[thread].last if thread in self._paces else None
+    def is_enabled(self, thread: Thread) -> bool:
+        """Tell whether a thread can take a step, as far as can be told before."""
         if thread in self._bodies:
-            self._advance(thread)
-        else:
+            return thread not in self._stalled and self.is_ready(thread)
+        is_call = thread < len(self.race.calls)
+        return is_call and thread not in self._asked and not self.execution.is_over
+
+    def is_ready(self, thread: Thread) -> bool:
+        """Tell whether a thread that has begun, and not ended, waits for nothing."""
+        return self.execution.is_ready(self._bodies[thread])
+
+    def step(self, thread: Thread) -> bool:
+        """Let a thread run to its next yield; tell whether it moved."""
+        self.choices.append(thread)
+        if thread not in self._bodies:
             self._ask(thread)
-        is_visible = self.execution.history.now != before
-        if last is None or thread not in self._bodies:
-            # A call was asked or has answered: the stack was looked at, all of it.
-            return StepTaken(frozenset(), frozenset(), is_visible)
-        return StepTaken(frozenset(last.reads), frozenset(last.writes), is_visible)
+            return True
+        return self._advance(thread)
 
     def _ask(self, thread: Thread) -> None:
         history = self.execution.history
@@ -167,87 +174,88 @@ class RaceRun:
         elif history.crash is None:
             self._stalled.clear()
 
-    def _advance(self, thread: Thread) -> None:
+    def _advance(self, thread: Thread) -> bool:
         body, pace = self._bodies[thread], self._paces[thread]
         pace.is_parked, pace.last = False, None
-        if self.execution.advance(self._asked.get(thread), body):
+        moved = self.execution.advance(self._asked.get(thread), body)
+        if moved:
             self._stalled.clear()
         else:
             self._stalled.add(thread)
         if thread < len(self.race.calls):
             self._note(thread, body, pace)
+        return moved
 
     def _note(self, thread: Thread, body: Invocation, pace: Pace) -> None:
-        index = self._asked[thread]
-        self.points[thread] = body.steps
         if pace.last is not None:
-            where = index, pace.last.point
-            self._arrivals[where] = self._arrivals.get(where, 0) + 1
-            self.parks.append((*where, self._arrivals[where]))
+            self.stands.arrived(self._asked[thread], pace.last.point)
         if body.is_done:
             del self._bodies[thread]
             self._look()
 
     def _look(self) -> None:
+        if not self.looks:
+            return
         last = max(self._asked.values())
+        is_at_rest = True
+        stopped = set[int]()
         for thread, body in self._bodies.items():
-            step = self._paces[thread].last
-            if thread in self._asked and body.is_parked and step is not None:
-                index = self._asked[thread]
-                nth = self._arrivals[index, step.point]
-                stand = Preempt(index, step.point, nth, last)
-                self._stood.setdefault(index, []).append(stand)
-        self.execution.look(last)
-
-    def _parked(self) -> list[Preempt]:
-        """Return the calls that stood at one point all the time that others ran.
-
-        Rules take it that a call is where its `Preempt` says in every sample that
-        shows it parked. So a call that was seen at two points is not among them.
-        """
-        return [
-            stands[-1]
-            for stands in self._stood.values()
-            if len(stands) > 1 and len({(each.at, each.nth) for each in stands}) == 1
-        ]
+            step, is_ready = self._paces[thread].last, self.is_ready(thread)
+            if thread not in self._asked:
+                is_at_rest &= not is_ready
+                continue
+            index = self._asked[thread]
+            if is_ready:
+                stopped.add(index)
+            if body.is_parked and step is not None:
+                self.stands.looked_at(index, step.point, last)
+        self.execution.look(last, stopped if is_at_rest else None)
 
     # --- comparing --------------------------------------------------------------
 
-    def state(self, *, with_history: bool) -> Hashable:
-        """Return what is equal for states that go on alike; never equal, if unsure."""
-        stack = self.execution.stack
-        fingerprint = getattr(stack, "fingerprint", None)
-        printer = Printer(getattr(stack, "name_of", nameless))
-        try:
-            if fingerprint is None:
-                raise UnprintableError("the stack")  # noqa: TRY301 - one way out
-            threads = tuple(
-                self._stands(t, printer) for t in range(len(self.race.calls))
-            )
-            actors = tuple(
-                printer.print(body.body)
-                for thread, body in sorted(self._bodies.items())
-                if thread >= len(self.race.calls)
-            )
-        except UnprintableError:
-            return ("unlike all others", tuple(self.choices))
-        told = self._told() if with_history else None
-        return (fingerprint(), threads, actors, told)
-
-    def _stands(self, thread: Thread, printer: Printer) -> Hashable:
+    def stand(self, thread: Thread, anatomy: Anatomy) -> Stand:
+        """Return where a thread stands; things are named as in the last look."""
+        body = self._bodies.get(thread)
+        if body is not None:
+            return self._stand_of(thread, body, anatomy)
         if thread not in self._asked:
-            return "not asked"
-        call = self.execution.history.calls[self._asked[thread]]
-        if thread not in self._bodies:
-            return (repr(call.result), str(call.error), call.skipped)
-        body = self._bodies[thread].body
-        if body is None:
-            raise UnprintableError("a call that is no generator")
-        return printer.print(body)
+            operation = self.race.calls[thread]
+            return Stand(("not asked", operation), is_asked=False)
+        call = self.call_of(thread)
+        return Stand((repr(call.result), str(call.error), call.skipped), is_over=True)
 
-    def _told(self) -> Hashable:
-        stood = tuple(map(tuple, self._stood.values()))
-        return (story(self.execution.history), stood)
+    def _stand_of(self, thread: Thread, body: Invocation, anatomy: Anatomy) -> Stand:
+        last = self._paces[thread].last
+        point = None if last is None else last.point
+        printer = Printer(anatomy.named)
+        try:
+            held = printer.print((body.body, body.waiting, body.resume))
+            is_shared = printer.is_shared() or anatomy.is_loose_in(printer)
+        except UnprintableError:
+            held, is_shared = None, True
+        is_call = thread < len(self.race.calls)
+        operation = self.race.calls[thread] if is_call else None
+        where = None if held is None else (operation, held, point, body.blocked_on)
+        return Stand(
+            where or self.unlike_all_others(),
+            is_over=body.is_done,
+            point=point,
+            waits_for=body.blocked_on,
+            is_shared=is_shared,
+            is_odd=where is None,
+        )
+
+    def call_of(self, thread: Thread) -> Call:
+        """Return the call of a thread that was asked."""
+        return self.execution.history.calls[self._asked[thread]]
+
+    def print_handles(self) -> Hashable:
+        """Return what is equal if the same operations can be asked."""
+        return repr(self.execution.handles)
+
+    def unlike_all_others(self) -> Hashable:
+        """Return what is equal to nothing that another run returns."""
+        return ("unlike all others", tuple(self.choices))
 
     # --- the end ----------------------------------------------------------------
 
@@ -265,8 +273,36 @@ class RaceRun:
             self.execution.perform(operation)
         history = self.execution.finish()
         drawn = [call.operation for call in history.calls if not call.is_epilogue]
-        history.program = Program(drawn, self.race.setup, self._parked())
+        history.program = Program(drawn, self.race.setup, self.stands.parked())
         return history
+
+    def point_of(self, thread: Thread) -> str | None:
+        """Return the point at which a thread stands; None: it waits, or is over."""
+        pace = self._paces.get(thread)
+        return None if pace is None or pace.last is None else pace.last.point
+
+    def is_over(self, thread: Thread) -> bool:
+        """Tell whether a call has answered, or was skipped."""
+        asked = thread in self._asked or thread >= len(self.race.calls)
+        return asked and thread not in self._bodies
+
+
+def started(boot: Boot, race: Race, *, looks: bool = True) -> RaceRun:
+    """Boot a stack and bring it to where a race begins.
+
+    Raises:
+        BootError: there is no stack.
+    """
+    return RaceRun(PacedExecution(boot, Program((), race.setup)), race, looks=looks)
+
+
+def run_schedule(boot: Boot, race: Race, choices: Iterable[Thread]) -> History:
+    """Run one schedule; a choice that cannot be taken is passed over."""
+    running = started(boot, race)
+    for thread in choices:
+        if running.is_enabled(thread):
+            running.step(thread)
+    return running.finish()
 
 
 def story(history: History) -> Hashable:

@@ -1,86 +1,63 @@
 """All schedules of a race: every order in which its calls can take their steps.
 
-Generators cannot be copied, so each schedule is run from boot: a known beginning, then
-on and on by the first choice, the others being remembered for later; depth first.
+*State hashing.* The states of the race, and the steps between them, are found once each
+(see `remembering.py`), all of them: no order is left out. The number of schedules is
+the number of ways through this graph. The schedules that are told and judged are chosen
+so that they cover it (see `covering.py`); no history is judged twice.
 
-*Merging.* A state that was reached before is not entered again; the run is completed
-in one way. A state is the stack's fingerprint, what the calls that are over answered,
-and for each other thread where it stands: code, instruction, variables, value stack
-(see `printing.py`). From equal states the same steps lead to equal states, so that no
-final state is lost, if the fingerprint holds all that the stack's behaviour depends
-on. A state that cannot be printed is merged with none.
-
-Rules read histories, and a state that is entered by two ways has two of them.
-  * `Merging.HISTORIES` merges only what agrees in the history told so far, too. Then
-    each history that can be told is judged.
-  * `Merging.STATES` judges a history through every step from every state: the way by
-    which the state was found first, that step, and one continuation. "In none of N
-    schedules" then means: every step possible in every state was seen in a history
-    that was judged, but not each with each beginning and each end.
-  * `Merging.NOTHING` is plain enumeration.
-
-*Partial-order reduction*: sleep sets (Godefroid 1996). Of two steps of which neither
-writes what the other touches, by the keys that both give, one order is enough. A step
-without keys, a first step and one after a wait conflict with all. So does a step that
-ends in an answer: the stack is looked at then. So do two steps that both tell an
-event. What is left out therefore tells the same story as what is run. With merging, a
-state keeps which threads slept when it was entered; if it is entered again while one
-of them is awake, that one is explored then, and what is kept becomes the intersection.
-
-Not verified: that last sentence. No race of the tests enters a state again with fewer
-threads asleep; to be sure, use merging or reduction, not both.
+*No partial-order reduction.* It saves the states between two steps that do not concern
+each other. Here such a state costs some microseconds, because none of its steps is run,
+and that two orders come to the same is seen from the state that they lead to, not
+concluded from what steps say of themselves. So there is nothing to be trusted but that
+a step depends on what it reads, and each run from boot checks that.
 
 Interface:
   * `explore(boot, race, rules)` returns a `ScheduleResult`; `lines()` prints it.
-  * `run_schedule(boot, race, choices)` runs one schedule again.
-  * `as_program(boot, race, rule, choices)` looks for a program that shows the same.
+  * `run_schedule(boot, race, choices)` (in `racing.py`) runs one schedule.
+  * `as_program(boot, race, rule, choices)` (in `turns.py`) makes a small program of it.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from enum import Enum, auto
-from itertools import chain
 
 import attrs
 
-from conformance.engines.execution import run
+from conformance.engines.covering import Coverage, measure, ways
 from conformance.engines.judge import judge
-from conformance.engines.paced import PacedExecution
-from conformance.engines.racing import Race, RaceRun, StepTaken, Thread, story
+from conformance.engines.racing import Thread
+from conformance.engines.remembering import Graph
+from conformance.engines.retelling import Teller, Way
 from conformance.interface import Boot
 from conformance.oracle.history import History
-from conformance.program import Preempt, Program
 from conformance.rules.rule import Rule
+from conformance.scenarios.races import Race
 from conformance.verdicts import Promise
 
-SCHEDULES_MAX = 100_000
-"""Runs after which an exploration ends with its bound hit."""
-PREEMPTS_TRIED_MAX = 200
-"""Programs tried to show a schedule without its choices."""
+STATES_MAX = 200_000
+"""States after which an exploration ends with its bound hit."""
+HISTORIES_MAX = 20_000
+"""Histories judged after which it does."""
+TELLINGS_MAX = 1_000_000
+"""States, taken with what was told on the way, after which it does."""
 
 Choices = tuple[Thread, ...]
-
-
-class Merging(Enum):
-    """Which states are taken for the same; see the head of this file."""
-
-    NOTHING = auto()
-    HISTORIES = auto()
-    STATES = auto()
 
 
 @attrs.frozen
 class Bound:
     """How far an exploration goes."""
 
-    schedules: int = SCHEDULES_MAX
+    states: int = STATES_MAX
+    histories: int = HISTORIES_MAX
+    tellings: int = TELLINGS_MAX
     seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
 
 
 @attrs.frozen
 class Accusation:
-    """The first schedule in which a rule was violated."""
+    """The schedule with the fewest context switches in which a rule was violated."""
 
     rule: str
     """Rule id; "crash": the implementation did what the contract forbids."""
@@ -88,35 +65,52 @@ class Accusation:
     choices: Choices
     """Threads in the order of their steps, for `run_schedule`."""
 
+    @property
+    def switches(self) -> int:
+        """How often another thread goes on than before."""
+        pairs = zip(self.choices, self.choices[1:], strict=False)
+        return sum(before != after for before, after in pairs)
+
 
 @attrs.define(eq=False)
 class ScheduleResult:
     """What was found out about a race."""
 
     race: Race
-    schedules: int = 0
-    """Complete executions, all judged."""
-    histories: int = 0
-    """Different ones among them."""
-    pruned: int = 0
-    """Runs ended early: what would follow is covered by another order."""
-    transitions: int = 0
-    """Steps from a state that were taken for the first time."""
+    coverage: Coverage = Coverage.OUTCOMES
+    schedules: int | None = 0
+    """How many there are; None: without end, because a call may try again for ever."""
+    judged: int = 0
+    """Different histories judged."""
     states: int = 0
     """Different ones, final states included."""
+    finals: int = 0
+    """States in which nothing can go on."""
+    steps: int = 0
+    """Steps between them."""
+    steps_run: int = 0
+    """Steps that were run; the others were remembered."""
+    boots: int = 0
     unprintable: int = 0
-    """States that could not be compared with others."""
+    """Places of threads that could not be compared with others."""
     depth: int = 0
     """Steps of the longest schedule."""
-    points: list[int] = attrs.field(factory=list[int])
-    """For each call of the race, the most points that it passed."""
-    finals: set[Hashable] = attrs.field(factory=set[Hashable])
+    points: tuple[int, ...] = ()
+    """For each call of the race, the most points that it passes."""
     bound_hit: bool = False
+    is_partial: bool = False
+    """Not even all states were found; one step of each kind is judged."""
     inconclusive: int = 0
     """Executions in which something ran without an end; not judged."""
     accusations: dict[str, Accusation] = attrs.field(factory=dict[str, Accusation])
-    premises: set[str] = attrs.field(factory=set[str])
-    """Rules that had something to judge in one of the schedules."""
+    premises: Counter[str] = attrs.field(factory=Counter[str])
+    """By rule, how often there was something to judge."""
+    unseen: dict[str, str] = attrs.field(factory=dict[str, str])
+    """Rules that could not be observed, and what they lack."""
+    errors: dict[str, str] = attrs.field(factory=dict[str, str])
+    """Rules that failed themselves: a defect of the suite."""
+    reason: str | None = None
+    """Of the last execution that was inconclusive."""
     seconds: float = 0.0
 
     @property
@@ -124,168 +118,135 @@ class ScheduleResult:
         """The rules violated in one of the schedules."""
         return frozenset(self.accusations)
 
+    @property
+    def count(self) -> str:
+        """The number of schedules, short."""
+        if self.is_partial:
+            return "an unknown number of"
+        if self.schedules is None:
+            return "endlessly many"
+        digits = 6
+        exact = f"{self.schedules:,}"
+        return exact if len(exact) <= digits + 1 else f"{self.schedules:.2e}"
+
+    @property
+    def short(self) -> str:
+        """The result in a line."""
+        found = ", ".join(sorted(self.violated))
+        verdict = f"{found} violated in one" if found else "no rule violated in any"
+        points = " and ".join(map(str, self.points))
+        bound = "bound hit" if self.bound_hit else "bound not hit"
+        return (
+            f"{verdict} of {self.count} schedules; points {points}, {self.states} "
+            f"states, {self.steps} steps, depth {self.depth}, {self.judged} histories "
+            f"judged ({self.coverage.name.lower()}), {bound}"
+        )
+
     def lines(self) -> list[str]:
         """Return the result as text."""
         shown = zip(self.race.calls, self.points, strict=True)
         found = ", ".join(sorted(self.violated))
         verdict = f"violated: {found}" if found else "no rule violated"
         bound = "hit: there may be more" if self.bound_hit else "not hit"
+        so_far = " up to the bound" if self.bound_hit else ""
+        between = f"{self.steps} steps between them ({self.steps_run} run)"
+        covered = f"all {self.coverage.name.lower()} covered{so_far}"
         return [
-            f"{verdict} in {self.schedules} schedules ({self.histories} histories)",
-            f"{self.states} states ({len(self.finals)} final)",
-            f"{self.transitions} transitions, depth {self.depth}, bound {bound}",
-            f"{self.unprintable} states not compared, {self.pruned} runs pruned",
+            f"{verdict} in {self.count} schedules, bound {bound}",
+            f"{self.states} states ({self.finals} final), {between}",
+            f"depth {self.depth}, {self.boots} boots, {self.unprintable} odd places",
+            f"{self.judged} histories judged, {covered}",
             f"{self.inconclusive} inconclusive, {self.seconds:.2f} s",
             *(f"{points:>4} points: {operation}" for operation, points in shown),
         ]
 
 
 @attrs.define(eq=False)
-class _Node:
-    """A state from which steps are left to be taken."""
-
-    choices: Choices
-    """How it was reached."""
-    sleep: dict[Thread, StepTaken]
-    """Threads whose step from here is covered elsewhere, and what it does."""
-
-
-@attrs.define(eq=False)
 class _Exploration:
     boot: Boot
-    race: Race
     rules: Sequence[Rule]
     promise: Promise
-    merging: Merging
-    reduces: bool
+    bound: Bound
     result: ScheduleResult
-    _known: dict[Hashable, frozenset[Thread]] = attrs.field(
-        factory=dict[Hashable, frozenset[Thread]]
-    )
-    """For each state entered, the threads that have not been explored from it."""
-    _left: list[tuple[_Node, Thread]] = attrs.field(factory=list[tuple[_Node, Thread]])
-    _judged: set[int] = attrs.field(factory=set[int])
+    tell: Callable[[str], None]
+    _begin: float = 0.0
+    _judged: set[Hashable] = attrs.field(factory=set[Hashable])
 
-    def explore(self, bound: Bound) -> None:
-        """Run every schedule."""
-        begin = bound.clock()
-        self.run_on(_Node((), {}), None)
-        while self._left:
-            spent = bound.clock() - begin
-            is_late = bound.seconds is not None and spent > bound.seconds
-            if is_late or self.result.schedules >= bound.schedules:
-                self.result.bound_hit = True
-                break
-            self.run_on(*self._left.pop())
-        self.result.seconds = bound.clock() - begin
-
-    def run_on(self, node: _Node, thread: Thread | None) -> None:
-        """Run to a node, take a step from there, and go on to the end."""
-        race = started(self.boot, self.race)
+    def explore(self) -> None:
+        """Find every state, then judge."""
+        self._begin = self.bound.clock()
+        graph = Graph(self.boot, self.result.race)
         try:
-            for choice in node.choices:
-                race.step(choice)
-            if thread is not None:
-                node = self.take(race, node, thread)
-            self.go_on(race, node)
+            graph.explore(lambda: self._goes_on(graph))
+            self._size_up(graph)
+            self._judge_all(graph)
         finally:
-            race.execution.close()
+            graph.close()
+        self.result.seconds = self.bound.clock() - self._begin
 
-    def go_on(self, race: RaceRun, node: _Node) -> None:
-        """Go on from a node that was reached just now, by the first choice always."""
-        while True:
-            enabled = race.enabled()
-            if not enabled:
-                self.result.finals.add(race.state(with_history=False))
-                self._enter(race, node, [])
-                break
-            todo = self._enter(race, node, enabled)
-            if todo is None:
-                break
-            if not todo:
-                self.result.pruned += 1
+    def _is_late(self) -> bool:
+        bound = self.bound
+        return bound.seconds is not None and (
+            bound.clock() - self._begin > bound.seconds
+        )
+
+    def _goes_on(self, graph: Graph) -> bool:
+        self.tell(f"{len(graph.nodes)} states")
+        return len(graph.nodes) <= self.bound.states and not self._is_late()
+
+    def _size_up(self, graph: Graph) -> None:
+        result = self.result
+        result.bound_hit = result.is_partial = not graph.is_whole
+        result.states = len(graph.nodes)
+        result.steps = sum(map(len, graph.edges))
+        result.steps_run, result.boots = graph.steps_run, graph.boots
+        result.unprintable = sum(stand.is_odd for stand in graph.stands)
+        if graph.is_whole:
+            result.finals = len(graph.finals())
+            size = measure(graph)
+            result.schedules, result.depth = size.schedules, size.depth
+            result.points = size.points
+
+    def _judge_all(self, graph: Graph) -> None:
+        teller = Teller(graph)
+        for way in self._ways(graph):
+            gist = teller.gist(way)
+            self.tell(f"{self.result.judged} histories")
+            if gist not in self._judged:
+                self._judged.add(gist)
+                self._judge(teller.history(way), tuple(edge.thread for edge in way))
+
+    def _ways(self, graph: Graph) -> Iterator[Way]:
+        """Yield schedules to be judged, up to the bound."""
+        result, bound = self.result, self.bound
+        for way in ways(graph, result.coverage, bound.tellings):
+            if way is None or result.judged >= bound.histories or self._is_late():
+                result.bound_hit = True
                 return
-            first, *others = todo
-            self._left += [(node, other) for other in reversed(others)]
-            node = self.take(race, node, first)
-        self.complete(race)
+            yield way
 
-    def _enter(
-        self, race: RaceRun, node: _Node, enabled: list[Thread]
-    ) -> list[Thread] | None:
-        """Return the threads to be explored from a state; None: it is known."""
-        awake = [thread for thread in enabled if thread not in node.sleep]
-        if self.merging is Merging.NOTHING:
-            self.result.states += 1
-            return awake
-        state = race.state(with_history=self.merging is Merging.HISTORIES)
-        asleep = frozenset(node.sleep).intersection(enabled)
-        if state not in self._known:
-            self._known[state] = asleep
-            self.result.states += 1
-            is_odd = isinstance(state, tuple) and state[0] == "unlike all others"
-            self.result.unprintable += is_odd
-            return awake
-        todo = self._known[state] - asleep
-        self._known[state] &= asleep
-        node.sleep = {t: s for t, s in node.sleep.items() if t in self._known[state]}
-        return sorted(todo) or None
-
-    def take(self, race: RaceRun, node: _Node, thread: Thread) -> _Node:
-        """Take a step from a node; return the node that it leads to."""
-        self.result.transitions += 1
-        taken = race.step(thread)
-        sleep = {
-            other: step
-            for other, step in node.sleep.items()
-            if other != thread and step.is_independent(taken)
-        }
-        if self.reduces:
-            node.sleep = {**node.sleep, thread: taken}
-        return _Node(tuple(race.choices), sleep)
-
-    def complete(self, race: RaceRun) -> None:
-        """Bring a run to its end, and judge it."""
-        choices = tuple(race.choices)
-        result = self.result
-        history = race.finish()
-        result.schedules += 1
-        result.depth = max(result.depth, len(choices))
-        result.points = list(map(max, result.points, race.points))
-        key = hash(story(history))
-        if key not in self._judged:
-            self._judged.add(key)
-            result.histories += 1
-            self.judge(history, choices)
-
-    def judge(self, history: History, choices: Choices) -> None:
+    def _judge(self, history: History, choices: Choices) -> None:
         """Judge one history by all rules."""
-        found = judge(history, self.rules, self.promise)
         result = self.result
+        result.judged += 1
+        found = judge(history, self.rules, self.promise)
         result.inconclusive += found.inconclusive is not None
+        result.reason = found.inconclusive or result.reason
+        result.unseen.update(found.unseen)
         if found.crash is not None:
             self._accuse("crash", found.crash.message, choices)
         for rule, outcome in found.outcomes.items():
-            if outcome.premises:
-                result.premises.add(rule)
+            result.premises[rule] += outcome.premises
             if outcome.findings:
                 self._accuse(rule, str(outcome.findings[0]), choices)
             if outcome.error is not None:
-                raise AssertionError(f"{rule}: {outcome.error}")
+                result.errors[rule] = outcome.error
 
     def _accuse(self, rule: str, text: str, choices: Choices) -> None:
         accused = self.result.accusations
-        if rule not in accused or len(choices) < len(accused[rule].choices):
-            accused[rule] = Accusation(rule, text, choices)
-
-
-def started(boot: Boot, race: Race) -> RaceRun:
-    """Boot a stack and bring it to where a race begins.
-
-    Raises:
-        BootError: there is no stack.
-    """
-    return RaceRun(PacedExecution(boot, Program((), race.setup)), race)
+        accusation = Accusation(rule, text, choices)
+        if rule not in accused or accusation.switches < accused[rule].switches:
+            accused[rule] = accusation
 
 
 def explore(
@@ -293,81 +254,26 @@ def explore(
     race: Race,
     rules: Iterable[Rule] = (),
     *,
-    merging: Merging = Merging.STATES,
-    reduces: bool = False,
+    coverage: Coverage = Coverage.VIEWS,
     promise: Promise = Promise.DOCUMENT,
     bound: Bound = Bound(),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> ScheduleResult:
-    """Run all schedules of a race and judge them.
+    """Go through all schedules of a race and judge them.
 
     Args:
         boot: the implementation; its calls are stepped, or answer at once.
         race: the calls, and what comes before and after them.
         rules: by which the histories are judged.
-        merging: which states are explored once; see the head of this file.
-        reduces: leave out orders of steps that touch nothing in common; not on by
-            default, because merging is: see the head of this file.
+        coverage: which histories are judged; see `covering.py`.
         promise: by which the rules are judged.
         bound: how far to go.
+        tell: called again and again, with a few words on how far it is.
 
     Raises:
         BootError: there is no stack.
+        ForgetfulError: the stack keeps something where it cannot be seen.
     """
-    result = ScheduleResult(race, points=[0] * len(race.calls))
-    search = _Exploration(boot, race, tuple(rules), promise, merging, reduces, result)
-    search.explore(bound)
+    result = ScheduleResult(race, coverage, points=(0,) * len(race.calls))
+    _Exploration(boot, tuple(rules), promise, bound, result, tell).explore()
     return result
-
-
-def run_schedule(boot: Boot, race: Race, choices: Iterable[Thread]) -> History:
-    """Run one schedule; a choice that cannot be taken is passed over."""
-    running = started(boot, race)
-    for thread in choices:
-        if thread in running.enabled():
-            running.step(thread)
-    return running.finish()
-
-
-# --- schedules as programs -----------------------------------------------------------
-
-
-def as_program(
-    boot: Boot,
-    race: Race,
-    rule: Rule,
-    choices: Iterable[Thread],
-    promise: Promise = Promise.DOCUMENT,
-) -> Program | None:
-    """Return a program, calls parked at points, in which the rule is violated, too.
-
-    Tried, not derived: in a program the disk goes on whenever a call is parked.
-
-    Returns:
-        None if there is none among those tried: one call parked at a point at which
-        the schedule left it, or none.
-    """
-    running = started(boot, race)
-    for thread in choices:
-        if thread in running.enabled():
-            running.step(thread)
-    parks = tuple(running.parks)
-    same = running.finish().program
-    last = len(race.before) + len(race.calls)
-    schedules = chain([same.schedule], _parkings(parks, last))
-    for count, schedule in enumerate(schedules):
-        if count == PREEMPTS_TRIED_MAX:
-            break
-        program = Program(same.operations, race.setup, schedule)
-        judgement = judge(run(boot, program), [rule], promise)
-        if judgement.violated:
-            return program
-    return None
-
-
-def _parkings(
-    parks: Iterable[tuple[int, str, int]], last: int
-) -> Iterator[tuple[Preempt, ...]]:
-    yield ()
-    for call, point, nth in parks:
-        for until in range(call + 1, last):
-            yield (Preempt(call, point, nth, until),)

@@ -4,6 +4,7 @@ Interface:
   * `run_scenarios(boot, plan)` and `run_search(engine, boot, plan)` return an
     `EngineResult`: a verdict for each rule, whatever the implementation does.
   * `run_replay(boot, plan)` runs the known programs of a plan and nothing else.
+  * `run_schedules(boot, plan)` goes through races instead of programs.
   * `Plan` says which rules, by which promise, with which budget.
   * The implementation runs in a child process (see `isolation.py`), unless the plan
     says otherwise, which is for debuggers.
@@ -17,7 +18,7 @@ from typing import Protocol
 
 import attrs
 
-from conformance.engines import work
+from conformance.engines import race_work, work
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import (
@@ -29,6 +30,7 @@ from conformance.engines.isolation import (
 )
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.plan import STALL_SECONDS, Plan
+from conformance.engines.race_work import RaceJudged, RaceRecord
 from conformance.engines.reach import ByFile, Reach
 from conformance.engines.scenario_run import scenarios_for
 from conformance.engines.tally import RuleResult, Tally, Violation, verdict_on
@@ -46,6 +48,7 @@ __all__ = [
     "look_at",
     "run_replay",
     "run_scenarios",
+    "run_schedules",
     "run_search",
     "without_stack",
 ]
@@ -77,6 +80,8 @@ class EngineResult:
     """Different states that a search has seen, if it counts them."""
     reach: ByFile = attrs.field(factory=dict[str, dict[str, str]])
     """The lines that each rule exercised, of those that are watched."""
+    races: tuple[RaceRecord, ...] = ()
+    """How far the schedules of each race were gone through."""
 
 
 class ImplementationError(Exception):
@@ -102,6 +107,7 @@ class _Gathering:
     reach: Reach = attrs.field(factory=Reach)
     states: int = 0
     begin: float = attrs.field(factory=time.monotonic)
+    races: list[RaceRecord] = attrs.field(factory=list[RaceRecord])
     stalls: int = 0
     """Children that were ended because a program did not end."""
     repeated: set[str] = attrs.field(factory=set[str])
@@ -137,6 +143,8 @@ class _Gathering:
                 self.current = name
             case work.Judged():
                 self._take_judged(message)
+            case RaceJudged():
+                self._take_race(message)
             case work.NoStack(reason=reason):
                 self.tally.broken(Crash(None, reason), None)
             case other:
@@ -165,12 +173,18 @@ class _Gathering:
         self.states = states
         return words
 
+    def _take_race(self, message: RaceJudged) -> None:
+        self.programs += message.record["histories"]
+        self.races.append(message.record)
+        for judgement in message.judgements:
+            self.tally.add(judgement, None, self._concerned(message.name))
+        self.plan.on_progress(f"race {message.name}")
+
     def _concerned(self, name: str | None) -> Sequence[str] | None:
         """Return the rules that a scenario is written for; None: all."""
-        for scenario in self.plan.programs():
-            if scenario.name == name:
-                return scenario.rules or None
-        return None
+        written_for = {race.name: race.rules for race in self.plan.races}
+        written_for |= {each.name: each.rules for each in self.plan.programs()}
+        return written_for.get(name or "") or None
 
     def _broke(self, crash: str | None, inconclusive: str | None) -> None:
         """Note that the child was lost in the middle of a program."""
@@ -361,6 +375,23 @@ def run_search(
     return _result(engine, gathering, boot, begin)
 
 
+def run_schedules(
+    boot: Boot, plan: Plan, capabilities: Capabilities | None = None
+) -> EngineResult:
+    """Go through the schedules of every race that a stepped implementation can run."""
+    begin = time.monotonic()
+    capabilities = capabilities or look_at(boot, plan)
+    gathering = _Gathering(Tally(plan.rules, capabilities, plan.promise), plan)
+    left = race_work.runnable(plan, capabilities, gathering.tally)
+    while left and gathering.stalls < STALLS_MAX:
+        task = partial(race_work.run_races, boot, plan, tuple(left))
+        is_over = gathering.gather(boot, task)
+        names = [race.name for race in left]
+        is_lost = not is_over and gathering.current in names
+        left = left[names.index(gathering.current or "") + 1 :] if is_lost else []
+    return _result("schedules", gathering, boot, begin)
+
+
 def _result(
     engine: str, gathering: _Gathering, boot: Boot, begin: float
 ) -> EngineResult:
@@ -376,6 +407,7 @@ def _result(
         gathering.known,
         gathering.states,
         gathering.reach.by_file(),
+        tuple(gathering.races),
     )
 
 

@@ -27,6 +27,7 @@ from conformance.engines.shrink_passes import (
     simpler_preempts,
     simpler_setup,
 )
+from conformance.engines.shrink_turns import fewer_turns
 from conformance.engines.shrink_values import lower_fields, lower_names
 from conformance.engines.shrink_weight import weight
 from conformance.program import Program, digest
@@ -39,6 +40,7 @@ Pass = Callable[[Program], Generator[Program, bool, None]]
 PASSES: Sequence[Pass] = (
     fewer_operations,
     fewer_preempts,
+    fewer_turns,
     simpler_setup,
     lower_names,
     lower_fields,

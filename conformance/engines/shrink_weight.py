@@ -14,7 +14,7 @@ import attrs
 
 from conformance.interface import Geometry
 from conformance.interface.points import POINTS
-from conformance.program import Preempt, Program
+from conformance.program import Preempt, Program, Turn
 
 Weight = tuple[int, ...]
 
@@ -27,10 +27,12 @@ def weight(program: Program) -> Weight:
     setup = program.setup
     return (
         len(program.operations),
-        len(program.schedule),
+        len(program.schedule) + len(program.turns),
         program.misuse + len(setup.features),
         _changed(setup.geometry),
-        sum(map(_fields, program.operations)) + sum(map(_preempt, program.schedule)),
+        sum(map(_fields, program.operations))
+        + sum(map(_preempt, program.schedule))
+        + sum(map(_turn, program.turns)),
     )
 
 
@@ -68,3 +70,7 @@ def _changed(geometry: Geometry) -> int:
 def _preempt(preempt: Preempt) -> int:
     until = 0 if preempt.until is None else 1 + max(0, preempt.until - preempt.call)
     return preempt.nth + until + PLACE.get(preempt.at, len(PLACE))
+
+
+def _turn(turn: Turn) -> int:
+    return 0 if turn.at is None else 1 + turn.nth

@@ -7,6 +7,7 @@ Interface:
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import NamedTuple
 
 import attrs
 
@@ -61,12 +62,17 @@ def timeline(history: History) -> list[str]:
 
 def _rows(history: History) -> Iterator[tuple[str, str]]:
     """Yield lane and text; a call that nothing came between has one row."""
-    entries = sorted(_entries(history), key=lambda entry: entry[0])
+    entries: list[_Entry | _Stop] = [*_entries(history), *_stops(history)]
+    entries.sort(key=lambda entry: entry[0])
     skip = False
     for entry, following in zip_longest(entries, entries[1:]):
         if skip:
             skip = False
             continue
+        if isinstance(entry, _Stop):
+            yield entry.lane, entry.text
+            continue
+        assert entry is not None
         _, call, is_answer = entry
         lane = LANE_OF[call.operation.name]
         if is_answer:
@@ -84,6 +90,27 @@ def _entries(history: History) -> Iterator[tuple[int, Call, bool]]:
             yield call.asked, call, False
             answered = history.now + 1 if call.answered is None else call.answered
             yield answered, call, True
+
+
+_Entry = tuple[int, Call, bool]
+"""When a call was asked or answered, which, and whether it was answered."""
+
+
+class _Stop(NamedTuple):
+    """The end of a turn: a call, or an actor, stopped at a point."""
+
+    moment: int
+    lane: str
+    text: str
+
+
+def _stops(history: History) -> Iterator[_Stop]:
+    for moment, index, point in history.stops:
+        if index is None:
+            yield _Stop(moment, "disk", f"stopped at {point}")
+        elif index < len(history.calls):
+            lane = LANE_OF[history.calls[index].operation.name]
+            yield _Stop(moment, lane, f"{index}: stopped at {point}")
 
 
 def shown(operation: Operation) -> str:

@@ -14,7 +14,7 @@ import attrs
 
 from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
-from conformance.engines.execution import BootError, run
+from conformance.engines.execution import BootError
 from conformance.engines.explorer import Explorer, beginnings_for
 from conformance.engines.interpretation import Readings
 from conformance.engines.isolation import Send
@@ -24,6 +24,7 @@ from conformance.engines.operations_table import OperationsTable
 from conformance.engines.packed import run_packed
 from conformance.engines.plan import Known, Plan
 from conformance.engines.repetition import again
+from conformance.engines.running import run
 from conformance.engines.scenario_run import probe
 from conformance.engines.shrink import Bound, shrink
 from conformance.engines.stateful import run_stateful

@@ -28,7 +28,7 @@ from conformance.interface import (
     StatFs,
     VmStat,
 )
-from conformance.program import Program
+from conformance.program import Preempt, Program
 
 Moment = int
 
@@ -156,6 +156,12 @@ class History:
     """How many calls were drawn; those after it look at the result. None: all."""
     parked_as_asked: bool = True
     """Every `Preempt` of the program took place."""
+    stands: tuple[Preempt, ...] | None = None
+    """Where calls stood while others ran, in a program with turns."""
+    stops: list[tuple[Moment, int | None, str]] = attrs.field(
+        factory=list[tuple[Moment, "int | None", str]]
+    )
+    """When a turn ended, whose (None: an actor's), and where."""
     now: Moment = 0
     _found: dict[tuple[type[object], ...], list[tuple[Call, Operation]]] = attrs.field(
         factory=dict[tuple[type[object], ...], "list[tuple[Call, Operation]]"],
@@ -165,6 +171,11 @@ class History:
     """What `asked` has found, by kinds: rules ask the same again and again."""
     _found_at: Moment = attrs.field(default=-1, init=False, repr=False)
     """The moment up to which it is found."""
+
+    @property
+    def parks(self) -> tuple[Preempt, ...]:
+        """The calls that were stopped in their middle, and where."""
+        return self.program.schedule if self.stands is None else self.stands
 
     def tick(self) -> Moment:
         """Return a moment later than all before."""

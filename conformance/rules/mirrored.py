@@ -124,7 +124,7 @@ def _last_access(oracle: Oracle, name: PageName, reader: Call) -> Call:
 def _stopped(oracle: Oracle, access: Call) -> str | None:
     """Return whose it is that this access, or a call before it, was stopped."""
     calls = oracle.history.calls
-    for preempt in oracle.history.program.schedule:
+    for preempt in oracle.history.parks:
         call = calls[preempt.call] if preempt.call < len(calls) else None
         if call is not None and call.was_asked and call.index <= access.index:
             return SEQUENCE if preempt.at.startswith("notifier.") else ORDER

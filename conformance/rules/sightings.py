@@ -152,7 +152,7 @@ class Parking:
 def parking(case: Case) -> Iterator[Parking]:
     """Yield the calls that were parked; most programs have none."""
     calls = case.history.calls
-    for preempt in case.history.program.schedule:
+    for preempt in case.history.parks:
         index = preempt.call
         samples = tuple(s for s in case.history.samples if index in s.parked)
         if samples and index < len(calls):

@@ -77,6 +77,8 @@ def memory_cleaning_leaves_pinned_pages_alone(case: Case) -> Iterator[Finding]:
         before, after = _around(case, call)
         if before is None or after is None or not _is_quiet(before, call):
             continue
+        if _is_beside_sync(case, call):
+            continue
         for name in _pinned_for_writing(case, operation.file, before, after):
             was, now = view_of(before, name), view_of(after, name)
             if not _is_idle_dirty(was) or now is None:
@@ -95,6 +97,14 @@ def _around(case: Case, call: Call) -> tuple[Sample | None, Sample | None]:
     """Return the samples before a call was asked and after it was answered."""
     before = case.history.sample_before(call.asked)
     return before, case.history.sample_after(call.ended)
+
+
+def _is_beside_sync(case: Case, call: Call) -> bool:
+    """Whether an fsync, which does write pinned pages, was under way meanwhile."""
+    return any(
+        other.asked < call.ended and not other.ended_before(call.asked)
+        for other, _ in case.history.asked(Fsync, Sync)
+    )
 
 
 def _is_quiet(before: Sample, call: Call) -> bool:

@@ -2,47 +2,42 @@
 
 import random
 from collections.abc import Iterator
-from functools import partial
+from itertools import islice
 
-import attrs
 import pytest
 
-from conformance.engines.execution import run
+from conformance.engines.covering import Coverage
 from conformance.engines.judge import judge
-from conformance.engines.racing import Race
-from conformance.engines.schedules import (
-    Bound,
-    Merging,
-    ScheduleResult,
-    as_program,
-    explore,
-    run_schedule,
-)
+from conformance.engines.racing import run_schedule, story
+from conformance.engines.remembering import ForgetfulError, Graph
+from conformance.engines.retelling import Teller, Way
+from conformance.engines.schedules import Bound, explore
 from conformance.interface import (
     Boot,
     DeviceComplete,
+    Fork,
     Fsync,
+    GetUserPages,
     GetUserPagesFast,
     Load,
     Mremap,
     Operation,
     PowerCut,
+    Reclaim,
+    Setup,
     Store,
     Truncate,
 )
 from conformance.rules.catalogue import RULES
 from conformance.rules.rule import Case, Clause, Finding, Rule, rule
+from conformance.scenarios.races import RACES, Race
 from conformance.verdicts import Kind, Level
 from reference_impl import boot
-from reference_impl.inode import Inode
-from reference_impl.layers import Parts
-from reference_impl.memory import Page
 from reference_impl.mutants.catalogue import BY_NAME
-from reference_impl.stepping import Stepped
-from reference_impl.writeback import Writeback
 from tests.conformance.engines import racy
+from tests.conformance.engines.plain import enumerate_schedules
 
-RANDOM_RACES = 200
+RANDOM_RACES = 300
 ENUMERATED_MAX = 250
 """Schedules of a random race that is worth enumerating."""
 
@@ -89,152 +84,157 @@ def _random_race(seed: int) -> Race:
     return Race(calls, before, [Load(), Load(page=1), PowerCut()])
 
 
+def _stories(graph: Graph) -> set[object]:
+    """Return the stories of all ways through a graph."""
+    teller = Teller(graph)
+    ways: list[tuple[int, Way]] = [(0, [])]
+    stories = set[object]()
+    while ways:
+        node, way = ways.pop()
+        if not graph.edges[node]:
+            stories.add(story(teller.history(way)))
+        ways += [(edge.target, [*way, edge]) for edge in graph.edges[node]]
+    return stories
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(RANDOM_RACES))
-def test_no_way_of_leaving_out_loses_anything(seed: int) -> None:
-    """Merged and reduced, a race has the final states and verdicts of all schedules."""
+def test_nothing_is_lost_against_plain_enumeration(seed: int) -> None:
+    """Same number of schedules, same histories, same final states, same verdicts."""
     race = _random_race(seed)
-    plain = explore(
-        racy.boot,
-        race,
-        TOY_RULES,
-        merging=Merging.NOTHING,
-        reduces=False,
-        bound=Bound(ENUMERATED_MAX),
-    )
-    if plain.bound_hit:
+    plain = list(islice(enumerate_schedules(racy.boot, race), ENUMERATED_MAX + 1))
+    if len(plain) > ENUMERATED_MAX:
         pytest.skip("too many schedules to enumerate")
-    for merging in Merging:
-        for reduces in (False, True):
-            found = explore(
-                racy.boot, race, TOY_RULES, merging=merging, reduces=reduces
-            )
-
-            assert found.finals == plain.finals, (merging, reduces)
-            assert found.violated == plain.violated, (merging, reduces)
-            assert found.schedules <= plain.schedules
-
-
-def test_reduction_leaves_out_some_and_merging_much() -> None:
-    """Two stores to different pages commute but for the list of dirty words."""
-    race = Race([Store(page=0, value=1), Store(page=1, value=2)])
-    counts = {
-        (merging, reduces): explore(
-            racy.boot, race, merging=merging, reduces=reduces
-        ).schedules
-        for merging in (Merging.NOTHING, Merging.STATES)
-        for reduces in (False, True)
+    graph = Graph(racy.boot, race)
+    graph.explore(lambda: True)
+    verdicts = {
+        rule for _, history in plain for rule in judge(history, TOY_RULES).violated
     }
 
-    assert counts[Merging.NOTHING, True] < counts[Merging.NOTHING, False]
-    assert counts[Merging.STATES, False] < counts[Merging.NOTHING, False] / 2
+    assert _stories(graph) == {story(history) for _, history in plain}
+    result = explore(racy.boot, race, TOY_RULES, coverage=Coverage.HISTORIES)
+    assert result.schedules == len(plain)
+    assert result.judged >= len({story(history) for _, history in plain})
+    assert result.depth == max(len(choices) for choices, _ in plain)
+    assert result.violated == verdicts
+    graph.close()
+
+
+def test_a_stack_that_keeps_something_aside_is_found_out() -> None:
+    """State in a variable of a module cannot be seen; the next run shows it."""
+    kept: list[int] = []
+
+    class Forgetful(racy.Racy):
+        """Counts its loads where nobody looks."""
+
+        def load(self, page: int, word: int) -> racy.Stepped:
+            kept.append(page)
+            self.words[0, 0] = len(kept)
+            return super().load(page, word)
+
+    def forgetful(setup: Setup) -> Forgetful:
+        return Forgetful(setup)
+
+    with pytest.raises(ForgetfulError, match=r"^a state was not what the same steps"):
+        explore(forgetful, Race([Load(), Load(page=1), Store(value=2)]))
+
+
+def test_a_stack_without_fingerprint_is_enumerated() -> None:
+    """Nothing is remembered: every step of every schedule is run."""
+
+    class Plain(racy.Racy):
+        """Cannot be compared."""
+
+        def __getattribute__(self, name: str) -> object:
+            if name == "fingerprint":
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    race = Race([Store(value=1), Load(page=1)])
+    result = explore(Plain, race)
+    plain = list(enumerate_schedules(Plain, race))
+
+    assert result.schedules == len(plain)
+    assert result.steps == result.steps_run
+    assert explore(racy.boot, race).schedules == len(plain)
+
+
+def test_the_bound_is_told() -> None:
+    """A race that was not gone through to the end says so."""
+    result = explore(boot, RACES[0], bound=Bound(states=50))
+
+    assert result.bound_hit
+    assert "bound hit" in result.short
+    assert result.count == "an unknown number of"
 
 
 # --- the reference --------------------------------------------------------------------
 
-SEEN = (DeviceComplete(value=7), Fsync(), PowerCut())
-RACES = {
-    "gup_fast against fsync": Race(
-        [GetUserPagesFast(), Fsync()], [Store(value=3)], SEEN
-    ),
-    "gup_fast against mremap": Race(
-        [GetUserPagesFast(), Mremap()], [Store(value=3)], SEEN
-    ),
-    "store against truncate": Race(
-        [Store(value=5), Truncate(words=1)], [], [Fsync(), PowerCut()]
-    ),
-    "fsync against mremap": Race(
-        [Fsync(), Mremap()],
-        [Store(value=3)],
-        [Store(value=9), Fsync(), PowerCut()],
-    ),
-    "two fsyncs": Race([Fsync(), Fsync()], [Store(value=3)], [PowerCut()]),
-}
-
-
-def _explored(name: str, result: ScheduleResult) -> None:
-    print("\n".join((name, *result.lines())))  # noqa: T201 - the numbers are the point
+WRITTEN = (DeviceComplete(value=7), Fsync(), PowerCut())
+CALLS: tuple[Operation, ...] = (
+    GetUserPagesFast(pages=2),
+    GetUserPages(pin=1),
+    Fsync(),
+    Mremap(),
+    Truncate(words=1),
+    Store(value=5),
+    Reclaim(),
+    Fork(),
+    Load(page=1),
+)
+MUTANTS = (
+    "gup_fast.does_not_look_again",
+    "gup_fast.looks_again_before_it_counts",
+    "cleaning.does_not_bar_mremap",
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RACES)
-def test_the_reference_violates_nothing_in_any_schedule(name: str) -> None:
+@pytest.mark.parametrize("seed", range(60))
+def test_a_history_is_told_as_it_would_be_run(seed: int) -> None:
+    """Remembered steps, put together at random, are what really happens.
+
+    Whatever a step reads or writes without our seeing it would show here.
+    """
+    draw = random.Random(seed)  # noqa: S311 - the same race for each seed
+    calls = draw.sample(CALLS, 2)
+    race = Race(calls, [Store(value=3), Store(page=1, value=4)], WRITTEN)
+    faulty = BY_NAME[draw.choice(MUTANTS)].boot if seed % 2 else boot
+    graph = Graph(faulty, race)
+    graph.explore(lambda: len(graph.nodes) < 6_000)
+    teller = Teller(graph)
+    for _ in range(8):
+        way, node = Way(), 0
+        while graph.edges[node]:
+            edge = draw.choice(graph.edges[node])
+            way.append(edge)
+            node = edge.target
+        real = run_schedule(faulty, race, [edge.thread for edge in way])
+
+        assert story(teller.history(way)) == story(real)
+    graph.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
+def test_the_reference_violates_nothing_in_any_schedule(race: Race) -> None:
     """To the end: no rule, no crash, no bound, no state that cannot be compared."""
-    result = explore(boot, RACES[name], RULES)
-    _explored(name, result)
+    result = explore(boot, race, RULES, coverage=Coverage.OUTCOMES)
+    print("\n".join((race.name, *result.lines())))  # noqa: T201 - the numbers matter
 
     assert {a.rule: a.text for a in result.accusations.values()} == {}
+    assert not result.errors
     assert not result.bound_hit
     assert not result.inconclusive
     assert not result.unprintable
 
 
-@attrs.define(eq=False)
-class _AsksBeforeProtecting(Writeback):
-    """Writeback asks for pins first, and takes the right to write away after that."""
+@pytest.mark.parametrize("faulty", [BY_NAME[name].boot for name in MUTANTS[:1]])
+def test_a_schedule_that_was_judged_can_be_run_again(faulty: Boot) -> None:
+    """The choices of an accusation lead to the same verdict."""
+    guilty = [each for each in RULES if each.id == "GWB-FAST-RECHECK"]
+    result = explore(faulty, RACES[0], guilty)
+    choices = result.accusations["GWB-FAST-RECHECK"].choices
 
-    answers: dict[Page, bool] = attrs.field(factory=dict[Page, bool])
-
-    def protect(self, inode: Inode, page: Page) -> Stepped[None]:
-        self.answers[page] = super().maybe_pinned(page)
-        yield from super().protect(inode, page)
-
-    def maybe_pinned(self, page: Page) -> bool:
-        return self.answers.get(page, False)
-
-
-MUTANTS = (
-    (
-        BY_NAME["gup_fast.does_not_look_again"].boot,
-        "gup_fast against fsync",
-        "GWB-FAST-RECHECK",
-    ),
-    (
-        BY_NAME["gup_fast.looks_again_before_it_counts"].boot,
-        "gup_fast against fsync",
-        "GWB-FAST-ORDER",
-    ),
-    (
-        partial(boot, parts=Parts(make_writeback=_AsksBeforeProtecting)),
-        "gup_fast against fsync",
-        "MKW-DEVICE",
-    ),
-    (
-        BY_NAME["cleaning.does_not_bar_mremap"].boot,
-        "fsync against mremap",
-        "WB-PTEDIRTY",
-    ),
-)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("faulty", "name", "wanted"), MUTANTS)
-def test_a_mutant_of_one_interleaving_is_caught(
-    faulty: Boot, name: str, wanted: str
-) -> None:
-    """No point is named in the race; the schedule that is found shows it again."""
-    result = explore(faulty, RACES[name], RULES)
-    _explored(wanted, result)
-
-    assert wanted in result.violated
-    guilty = next(each for each in RULES if each.id == wanted)
-    choices = result.accusations[wanted].choices
-    again = run_schedule(faulty, RACES[name], choices)
-    assert judge(again, [guilty]).violated
-    in_order = judge(run(faulty, RACES[name].program), [guilty])
-    assert not in_order.violated
-
-
-def test_a_schedule_becomes_a_program() -> None:
-    """Where one call has to stop at one point, a `Preempt` says so."""
-    faulty, name, wanted = MUTANTS[0]
-    guilty = next(each for each in RULES if each.id == wanted)
-    gup, fsync, disk = 0, 1, 2
-    choices = (gup, *(fsync, disk) * 20)
-
-    program = as_program(faulty, RACES[name], guilty, choices)
-
-    assert program is not None
-    assert [preempt.at for preempt in program.schedule] == ["gup_fast.pte_read"]
-    assert judge(run(faulty, program), [guilty]).violated
-    assert not judge(run(boot, program), [guilty]).violated
+    assert judge(run_schedule(faulty, RACES[0], choices), guilty).violated
+    assert not judge(run_schedule(boot, RACES[0], choices), guilty).violated

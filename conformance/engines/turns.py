@@ -1,0 +1,83 @@
+"""From a schedule that was found to a small program that shows the same.
+
+Interface:
+  * `as_program(boot, race, rule, choices)` returns a small program in which a rule is
+    violated as it is in a schedule.
+  * `exact_program(boot, race, choices)` is the schedule itself, as a program.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from conformance.engines.judge import judge
+from conformance.engines.racing import Thread, started
+from conformance.engines.running import in_order, run
+from conformance.engines.shrink_turns import smaller_turns
+from conformance.interface import Boot
+from conformance.program import WAITING, Program, Turn
+from conformance.rules.rule import Rule
+from conformance.scenarios.races import Race
+from conformance.verdicts import Promise
+
+RUNS_MAX = 1_500
+"""Programs tried to find the smallest."""
+
+
+def exact_program(boot: Boot, race: Race, choices: Iterable[Thread]) -> Program:
+    """Return the program whose turns are those of a schedule."""
+    running = started(boot, race)
+    first, calls = len(race.before), len(race.calls)
+    turns: list[Turn] = []
+    arrivals: dict[tuple[Thread, str], int] = {}
+    for thread in choices:
+        if not running.is_enabled(thread):
+            continue
+        running.step(thread)
+        point = running.point_of(thread)
+        if point is not None:
+            arrivals[thread, point] = arrivals.get((thread, point), 0) + 1
+        name = first + thread if thread < calls else calls - 1 - thread
+        at = None if running.is_over(thread) else point or WAITING
+        nth = 1 if point is None else arrivals[thread, point]
+        if turns and turns[-1].call == name:
+            turns.pop()
+        turns.append(Turn(name, at, nth))
+    running.execution.close()
+    operations = (*race.before, *race.calls, *race.after)
+    return in_order(Program(operations, race.setup, turns=turns))
+
+
+def as_program(
+    boot: Boot,
+    race: Race,
+    rule: Rule,
+    choices: Sequence[Thread],
+    promise: Promise = Promise.DOCUMENT,
+) -> Program | None:
+    """Return a program with as few turns as can be in which the rule is violated.
+
+    Returns:
+        None if it is not violated when the schedule is run again.
+    """
+
+    def fails(program: Program) -> bool:
+        return bool(judge(run(boot, program), [rule], promise).violated)
+
+    program = exact_program(boot, race, choices)
+    return smallest(program, fails) if fails(program) else None
+
+
+def smallest(
+    program: Program, still_fails: Callable[[Program], bool], runs_max: int = RUNS_MAX
+) -> Program:
+    """Take turns away, and make them longer, as long as it still fails."""
+    runs = 0
+    tried = set[tuple[Turn, ...]]()
+    left: Iterator[Program] = smaller_turns(program)
+    while (smaller := next(left, None)) is not None and runs < runs_max:
+        if smaller.turns in tried or not smaller.turns:
+            continue
+        tried.add(smaller.turns)
+        runs += 1
+        if still_fails(smaller):
+            program, left = smaller, smaller_turns(smaller)
+    return program
