@@ -2,8 +2,8 @@
 
 python benchmarks/schedules.py [CALLS]     races of so many calls; none: of both
 
-Judged by the rules that a race is for, once for each outcome and each kind of step. CPU
-time, of one run.
+Judged by the rules that a race is for, once for each outcome and each kind of step.
+CPU time, of one run.
 """
 
 import sys

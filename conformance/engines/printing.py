@@ -182,7 +182,8 @@ class Printer:
             and getattr(each, "__code__", None) is not frame.f_code
             and each is not by_name
         ]
-        assigned = tuple(by_name)
+        # Such a dict keeps its order from one look to the next.
+        assigned = tuple(sorted(by_name))
         if isinstance(by_name, dict):
             for each in by_name.values():
                 self._times[id(each)] = self._times.get(id(each), 0) + 1
@@ -191,4 +192,7 @@ class Printer:
 
 def _is_value(value: object) -> bool:
     """Tell whether something stays what it is: then it can be hashed."""
+    if isinstance(value, CellType):
+        # What `super()` refers to is one cell for all methods of a class.
+        return all(isinstance(each, type) for each in gc.get_referents(value))
     return attrs.has(type(value)) and type(value).__hash__ is not None

@@ -99,12 +99,17 @@ class Stepped(Protocol):
         ...
 
     def fingerprint(self) -> object:
-        """Return a hashable value that is equal for states that act alike."""
+        """Return a hashable value that is equal for states that act alike.
+
+        Optional. It says that all state is in fields of what can be reached from the
+        stack: then its steps are remembered when all schedules are gone through.
+        """
         ...
 
     def name_of(self, thing: object) -> Hashable | None:
         """Name a thing of the stack that a suspended call may hold; None: no name.
 
-        Optional. Two states with equal fingerprints give a name to the same thing.
+        Optional. A thing keeps its name as long as a call may hold it, and two states
+        with equal fingerprints give a name to the same thing.
         """
         ...

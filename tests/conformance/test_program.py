@@ -87,7 +87,7 @@ def test_every_field_of_a_setup_survives() -> None:
 @pytest.mark.parametrize(
     ("record", "complaint"),
     [
-        ({"format": 2}, "has format 2"),
+        ({"format": 3}, "has format 3"),
         ({}, "has format None"),
         ({"format": 1}, "not a stored program"),
         (

@@ -39,6 +39,7 @@ def made(
     def run(*args: str, **verdicts: Verdict) -> Records:
         found = {rule.replace("_", "-"): verdict for rule, verdict in verdicts.items()}
         engines = {"scenarios": engine(found), "explorer": engine({})}
+        engines["schedules"] = engine({})
         monkeypatch.setattr(session, "ENGINES", engines)
         pytester.runpytest_inprocess(
             "--gup-impl=good", "--gup-rules=REF-*", "--gup-report=out.jsonl", *args
@@ -73,8 +74,8 @@ def test_one_record_for_each_rule(made: Made) -> None:
         "level": "MUST",
         "verdict": "violated",
     }
-    assert (free["premises"], free["programs"], free["seconds"]) == (8, 4, 0.5)
-    assert free["engine"] == "explorer+scenarios"
+    assert (free["premises"], free["programs"], free["seconds"]) == (12, 6, 0.75)
+    assert free["engine"] == "explorer+scenarios+schedules"
     short = id_of("good", "REF-FREE", VIOLATION.program)
     assert free["violation"]["id"] == short
     assert free["violation"]["replay"] == (

@@ -28,6 +28,7 @@ def made(
         found = {rule.replace("_", "-"): verdict for rule, verdict in verdicts.items()}
         counters = ("total gup requests  5", "every get has its put")
         engines = {"scenarios": engine(found, counters), "explorer": engine({})}
+        engines["schedules"] = engine({})
         monkeypatch.setattr(session, "ENGINES", engines)
         return pytester.runpytest_inprocess("--gup-impl=good", *args)
 

@@ -1,13 +1,24 @@
 """Turns: a schedule that is part of a program, small, stored, and run again."""
 
+from functools import partial
+
+import attrs
 import pytest
 
+from conformance.engines.covering import Coverage
 from conformance.engines.judge import judge
 from conformance.engines.running import in_order, run
 from conformance.engines.schedules import explore
 from conformance.engines.shrink_turns import smaller_turns
 from conformance.engines.turns import as_program, exact_program
-from conformance.interface import Fsync, GetUserPagesFast, PowerCut, Setup, Store
+from conformance.interface import (
+    Boot,
+    Fsync,
+    GetUserPagesFast,
+    PowerCut,
+    Setup,
+    Store,
+)
 from conformance.program import (
     FORMAT,
     FORMAT_WITH_TURNS,
@@ -21,7 +32,12 @@ from conformance.program import (
 from conformance.rules.catalogue import RULES
 from conformance.scenarios.races import RACES
 from reference_impl import boot
+from reference_impl.inode import Inode
+from reference_impl.layers import Parts
+from reference_impl.memory import Page
 from reference_impl.mutants.catalogue import BY_NAME
+from reference_impl.stepping import Stepped
+from reference_impl.writeback import Writeback
 
 SWITCHES_MAX = 3
 BY_RACE = {race.name: race for race in RACES}
@@ -93,6 +109,26 @@ def test_smaller_schedules_are_smaller() -> None:
     assert all(each.turns != turns for each in found)
 
 
+@attrs.define(eq=False)
+class _AsksBeforeProtecting(Writeback):
+    """Writeback asks for pins first, and takes the right to write away after that."""
+
+    answers: dict[Page, bool] = attrs.field(factory=dict[Page, bool])
+
+    def protect(self, inode: Inode, page: Page) -> Stepped[None]:
+        self.answers[page] = super().maybe_pinned(page)
+        yield from super().protect(inode, page)
+
+    def maybe_pinned(self, page: Page) -> bool:
+        return self.answers.get(page, False)
+
+
+def _boot_of(name: str) -> Boot:
+    if name in BY_NAME:
+        return BY_NAME[name].boot
+    return partial(boot, parts=Parts(make_writeback=_AsksBeforeProtecting))
+
+
 EXACTLY = (
     ("gup_fast.does_not_look_again", "gup-fast-mkclean", "GWB-FAST-RECHECK"),
     ("gup_fast.looks_only_at_the_page", "gup-fast-mkclean", "GWB-FAST-RECHECK"),
@@ -101,6 +137,14 @@ EXACTLY = (
     ("gup_fast.backoff_keeps_the_reference", "gup-fast-mkclean", "GWB-BACKOFF-CLEAN"),
     ("gup_fast.backoff_stays_in_the_result", "gup-fast-mkclean", "REF-QUERY"),
     ("cleaning.does_not_bar_mremap", "mremap-walk", "WB-PTEDIRTY"),
+    ("cleaning.walks_unbarred", "mremap-walk", "WB-WALK"),
+    (
+        "gup_fast.looks_again_for_the_first_page",
+        "gup-fast-mkclean-two-pages",
+        "MKW-DEVICE",
+    ),
+    ("gup_fast.goes_on_after_a_backoff", "gup-fast-mkclean-two-pages", "MKW-DEVICE"),
+    ("asks before protecting", "gup-fast-mkclean", "MKW-DEVICE"),
 )
 """Mutant, race and rule: no order of the calls one after the other shows it."""
 
@@ -111,13 +155,13 @@ def test_a_mutant_of_one_interleaving_is_caught(
     name: str, race_name: str, wanted: str
 ) -> None:
     """No point is named in the race; three context switches at most show it."""
-    faulty, race = BY_NAME[name].boot, BY_RACE[race_name]
+    faulty, race = _boot_of(name), BY_RACE[race_name]
     guilty = next(each for each in RULES if each.id == wanted)
     for calls in (race.calls, race.calls[::-1]):
         in_turn = Program((*race.before, *calls, *race.after), race.setup)
         assert not judge(run(faulty, in_turn), [guilty]).violated
 
-    result = explore(faulty, race, [guilty])
+    result = explore(faulty, race, [guilty], coverage=Coverage.OUTCOMES)
     choices = result.accusations[wanted].choices
     exact = exact_program(faulty, race, choices)
     small = as_program(faulty, race, guilty, choices)
