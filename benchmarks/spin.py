@@ -4,8 +4,8 @@ python benchmarks/spin.py [PAIRS]
 
 GUP-fast against page_mkclean, with a device that writes: once as the small stack in
 this file, once as its twin in Promela (gup_fast_mkclean.pml). Both are started as
-processes of their own; Spin's time is that of spin, gcc and the verifier. The sets of outcomes
-have to be the same. Needs the Debian packages spin and gcc.
+processes of their own; Spin's time is that of spin, gcc and the verifier. The sets of
+outcomes have to be the same. Needs the Debian packages spin and gcc.
 """
 
 import re

@@ -72,6 +72,10 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),
+    # An umount waits for the call that has locked itself out.
+    "direct_io.bars_faults_while_it_pins": ("LIVE-SYNC",),
+    # What it takes back may be another's by now, and pinned.
+    "invalidation.takes_back_what_was_cut": ("REF-NOTINTERCHANGEABLE",),
     # An umount waits like a sync.
     "liveness.waits_for_the_second_pin": ("LIVE-UMOUNT",),
     # Nobody owns the page any more, not even a name.
