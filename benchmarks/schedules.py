@@ -1,6 +1,6 @@
 """How fast all schedules of each race are gone through, on the reference.
 
-python benchmarks/schedules.py [CALLS]     races of so many calls; none: of both
+python benchmarks/schedules.py [CALLS]: races of so many calls; all, if none is given
 
 Judged by the rules that a race is for, once for each outcome and each kind of step.
 CPU time, of one run.

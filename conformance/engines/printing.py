@@ -139,9 +139,11 @@ class Printer:
         if isinstance(value, partial):
             return self._all((value.func, value.args, *value.keywords.items()))
         kind = type(value)
-        if not attrs.has(kind) or kind.__eq__ is object.__eq__:
+        if not attrs.has(kind):
             raise UnprintableError(kind.__qualname__)
-        return self._all(getattr(value, each.name) for each in attrs.fields(kind))
+        # One that is told apart by identity is met again as the same one.
+        own = [getattr(value, each.name) for each in attrs.fields(kind)]
+        return self._all([*own, *getattr(value, "__dict__", {}).items()])
 
     def _iterator(self, told: tuple[object, ...]) -> Hashable:
         """Print what an iterator tells; the tuple that tells it is ours."""
@@ -195,4 +197,5 @@ def _is_value(value: object) -> bool:
     if isinstance(value, CellType):
         # What `super()` refers to is one cell for all methods of a class.
         return all(isinstance(each, type) for each in gc.get_referents(value))
-    return attrs.has(type(value)) and type(value).__hash__ is not None
+    kind = type(value)
+    return attrs.has(kind) and kind.__hash__ not in (None, object.__hash__)

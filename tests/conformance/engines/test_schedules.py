@@ -37,7 +37,7 @@ from reference_impl.mutants.catalogue import BY_NAME
 from tests.conformance.engines import racy
 from tests.conformance.engines.plain import enumerate_schedules
 
-RANDOM_RACES = 300
+RANDOM_RACES = 200
 ENUMERATED_MAX = 250
 """Schedules of a random race that is worth enumerating."""
 
