@@ -6,12 +6,13 @@ Interface:
   * `exact_program(boot, race, choices)` is the schedule itself, as a program.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from conformance.engines.judge import judge
 from conformance.engines.racing import Thread, started
 from conformance.engines.running import in_order, run
-from conformance.engines.shrink_turns import smaller_turns
+from conformance.engines.shrink import Bound, shrink
+from conformance.engines.shrink_turns import fewer_turns
 from conformance.interface import Boot
 from conformance.program import WAITING, Program, Turn
 from conformance.rules.rule import Rule
@@ -60,24 +61,10 @@ def as_program(
     """
 
     def fails(program: Program) -> bool:
-        return bool(judge(run(boot, program), [rule], promise).violated)
+        has_turns = bool(program.turns)
+        return has_turns and bool(judge(run(boot, program), [rule], promise).violated)
 
     program = exact_program(boot, race, choices)
-    return smallest(program, fails) if fails(program) else None
-
-
-def smallest(
-    program: Program, still_fails: Callable[[Program], bool], runs_max: int = RUNS_MAX
-) -> Program:
-    """Take turns away, and make them longer, as long as it still fails."""
-    runs = 0
-    tried = set[tuple[Turn, ...]]()
-    left: Iterator[Program] = smaller_turns(program)
-    while (smaller := next(left, None)) is not None and runs < runs_max:
-        if smaller.turns in tried or not smaller.turns:
-            continue
-        tried.add(smaller.turns)
-        runs += 1
-        if still_fails(smaller):
-            program, left = smaller, smaller_turns(smaller)
-    return program
+    if not fails(program):
+        return None
+    return shrink(program, fails, Bound(RUNS_MAX), passes=(fewer_turns,)).program
