@@ -24,7 +24,7 @@ def _violated(rule: Rule, violation: Violation, id: str, command: str) -> Iterat
     yield f"  again     {command}"
     yield ""
     yield "from conformance.interface import *"
-    yield "from conformance.program import Preempt, Program"
+    yield "from conformance.program import Preempt, Program, Turn"
     yield ""
     yield f"program = {as_python(violation.program)}"
     yield ""

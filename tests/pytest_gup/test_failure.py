@@ -5,7 +5,7 @@ import pytest
 
 from conformance.engines.repetition import NO_REPETITION
 from conformance.interface import Load
-from conformance.program import Program
+from conformance.program import Preempt, Program, Turn
 from conformance.rules.catalogue import BY_ID
 from pytest_gup import failure
 from tests.pytest_gup.verdicts import VIOLATION
@@ -47,12 +47,21 @@ def test_what_can_be_smaller_says_so(
     assert (words in text) is says_so
 
 
-def test_the_program_can_be_run() -> None:
+@pytest.mark.parametrize(
+    "program",
+    [
+        VIOLATION.program,
+        Program((Load(), Load()), schedule=[Preempt(0, "fault.begin")]),
+        Program((Load(), Load()), turns=[Turn(0, "fault.begin"), Turn(1)]),
+    ],
+)
+def test_the_program_can_be_run(program: Program) -> None:
     """What is printed between the imports and the timeline is Python."""
-    lines = failure.violated(RULE, VIOLATION, "1a2b3c4d", "pytest").splitlines()
+    violation = attrs.evolve(VIOLATION, program=program)
+    lines = failure.violated(RULE, violation, "1a2b3c4d", "pytest").splitlines()
     first = lines.index("from conformance.interface import *")
     names: dict[str, object] = {}
 
     exec("\n".join(lines[first : lines.index(")") + 1]), names)  # noqa: S102 - a user would
 
-    assert names["program"] == VIOLATION.program
+    assert names["program"] == program
