@@ -3,9 +3,12 @@
 For every mutant and seed an engine draws programs until one of the rules that the
 mutant names is violated, or the time is up. Printed, engine by engine: how many were
 caught, the median and the worst time of those, and which were missed by how many seeds.
+The engine `schedules` goes through the races of the mutant's rules instead, whatever the
+seed, to their end; a mutant that no race can catch is missed.
 
 python benchmarks/time_to_catch.py [--seeds 20] [--seconds 5] [--every 1]
-    [--engines stateful,packed,explorer] [--mutants GLOB] [--jobs 2]
+    [--engines stateful,packed,explorer,schedules] [--jobs 2]
+    [--mutants GLOB]
 """
 
 import argparse
@@ -21,19 +24,24 @@ import attrs
 
 from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
+from conformance.engines.covering import Coverage
 from conformance.engines.explorer import Explorer
 from conformance.engines.judge import judge
 from conformance.engines.packed import run_packed
 from conformance.engines.scenario_run import probe
+from conformance.engines.schedules import explore as explore_race
 from conformance.engines.stateful import run_stateful
 from conformance.oracle.history import History
 from conformance.rules.catalogue import BY_ID
+from conformance.scenarios.races import RACES
 from reference_impl import boot as reference_boot
 from reference_impl.mutants.catalogue import BY_NAME, MUTANTS
 from reference_impl.mutants.mutant import Mutant
 
 OPERATIONS = 40
 LOT_PROGRAMS = 25
+CALLS = 2
+"""Races of so many calls at once are gone through."""
 
 
 class CaughtError(Exception):
@@ -88,7 +96,26 @@ def have_drawn(
     return begin
 
 
+def go_through_races(
+    mutant: Mutant, _: Capabilities, __: Callable[[History], None]
+) -> Callable[[int], None]:
+    """Return what goes through all schedules of the races of the mutant's rules."""
+
+    def run(_seed: int) -> None:
+        for race in RACES:
+            rules = [BY_ID[rule] for rule in mutant.violates if rule in race.rules]
+            if not rules or len(race.calls) != CALLS:
+                continue
+            found = explore_race(mutant.boot, race, rules, coverage=Coverage.OUTCOMES)
+            if found.violated:
+                raise CaughtError
+        raise LateError
+
+    return run
+
+
 ENGINES = {
+    "schedules": go_through_races,
     "stateful": have_drawn(run_stateful),
     "packed": have_drawn(run_packed),
     "explorer": explore,
