@@ -3,8 +3,8 @@
 For every mutant and seed an engine draws programs until one of the rules that the
 mutant names is violated, or the time is up. Printed, engine by engine: how many were
 caught, the median and the worst time of those, and which were missed by how many seeds.
-The engine `schedules` goes through the races of the mutant's rules instead, whatever the
-seed, to their end; a mutant that no race can catch is missed.
+The engine `schedules` goes through the races of the mutant's rules instead, whatever
+the seed, to their end; a mutant that no race can catch is missed.
 
 python benchmarks/time_to_catch.py [--seeds 20] [--seconds 5] [--every 1]
     [--engines stateful,packed,explorer,schedules] [--jobs 2]

@@ -45,7 +45,10 @@ PICKS = st.lists(st.integers(0, 2**16 - 1), min_size=2, max_size=7)
 """Which operations are done in a row: one of all that the program has done least, or,
 one time in three, any of the group."""
 
-SELDOM = ("unlink", "clone", "flush_disk", "thaw", "free_disk", "direct_read")
+SELDOM = (
+    *("unlink", "clone", "flush_disk", "thaw", "free_disk", "direct_read"),
+    *("mirror_read", "mirror_write", "punch_hole", "dontneed", "evict"),
+)
 """A group of its own: what Hypothesis would have come up too seldom."""
 WANTED = st.tuples(*(st.sampled_from(((), (feature,))) for feature in Feature)).map(
     lambda drawn: {feature for each in drawn for feature in each}
@@ -82,7 +85,7 @@ class ConformanceMachine(Vocabulary, RuleBasedStateMachine):
         """Boot a stack with some of its features; leave some operations out."""
         self.begin(**drawn)
 
-    @rule(group=st.sampled_from((*GROUPS, SELDOM)), picks=PICKS, data=st.data())
+    @rule(group=st.sampled_from((*GROUPS, SELDOM, SELDOM)), picks=PICKS, data=st.data())
     def work(self, group: Sequence[str], picks: list[int], data: st.DataObject) -> None:
         """Perform a few operations of a group, of those that can be done."""
 
