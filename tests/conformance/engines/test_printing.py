@@ -19,6 +19,10 @@ def _name(thing: object) -> str | None:
     return thing.name if isinstance(thing, Thing) else None
 
 
+class Opaque:
+    """A thing of which nobody knows what it holds."""
+
+
 def _printed(value: object) -> object:
     return Printer(_name).print(value)
 
@@ -61,10 +65,18 @@ def test_things_are_told_by_their_names() -> None:
     assert _printed([Thing("page 1")]) != _printed([Thing("page 2")])
 
 
-def test_a_thing_without_a_name_is_not_printed() -> None:
+def test_a_thing_without_a_name_is_told_by_its_fields() -> None:
+    """Where only a call holds it; the same thing is not two equal ones."""
+    one, other = Thing(None), Thing(None)
+
+    assert _printed((one, one)) == _printed((other, other))
+    assert _printed((one, one)) != _printed((one, other))
+
+
+def test_what_shows_no_fields_is_not_printed() -> None:
     """Nothing is taken for equal that cannot be compared."""
-    with pytest.raises(UnprintableError, match=r"^Thing$"):
-        _printed(Thing(None))
+    with pytest.raises(UnprintableError, match=r"^Opaque$"):
+        _printed(Opaque())
 
 
 def test_the_same_list_is_not_an_equal_one() -> None:
