@@ -6,7 +6,6 @@ import pytest
 from conformance.engines.budget import Budget
 from conformance.engines.execution import run
 from conformance.engines.explorer import Explorer, beginnings_for, run_explorer
-from conformance.engines.operations_table import OperationsTable
 from conformance.engines.scenario_run import probe
 from conformance.engines.timeline import timeline
 from conformance.interface import Store
@@ -14,10 +13,7 @@ from conformance.oracle.history import History
 from conformance.program import Program, as_python
 from conformance.scenarios.catalogue import SCENARIOS
 from reference_impl import boot
-
-EXECUTED_MIN = 0.01
-"""Of all operations that are executed."""
-SKIPPED_MAX = 0.5
+from tests.conformance.engines.shares import starving
 
 
 def explored(budget: Budget, seed: int) -> list[History]:
@@ -31,17 +27,7 @@ def explored(budget: Budget, seed: int) -> list[History]:
 @pytest.mark.parametrize("seed", range(2))
 def test_no_operation_starves(seed: int) -> None:
     """What the reference offers is executed often enough."""
-    table = OperationsTable()
-    for history in explored(Budget(250, 40), seed):
-        table.add(history.calls[: history.drawn])
-
-    executed = sum(row.executed for row in table.rows.values())
-    share = {
-        name: table.rows[name].executed / executed if name in table.rows else 0.0
-        for name in probe(boot).parameters
-    }
-    assert {name for name, part in share.items() if part < EXECUTED_MIN} == set()
-    assert all(row.skipped <= SKIPPED_MAX * row.drawn for row in table.rows.values())
+    assert starving(explored(Budget(250, 40), seed)) == set()
 
 
 def test_the_same_seed_makes_the_same_programs() -> None:

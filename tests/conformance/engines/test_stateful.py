@@ -6,7 +6,6 @@ from conformance.engines.budget import Budget
 from conformance.engines.drawing import DRAWINGS
 from conformance.engines.execution import run
 from conformance.engines.groups import GROUPS
-from conformance.engines.operations_table import OperationsTable
 from conformance.engines.scenario_run import probe
 from conformance.engines.stateful import (
     ConformanceMachine,
@@ -16,13 +15,11 @@ from conformance.engines.timeline import timeline
 from conformance.interface import OPERATIONS
 from conformance.oracle.history import History
 from reference_impl import boot
+from tests.conformance.engines.shares import starving
 
-EXECUTED_MIN = 0.01
-"""Of all operations that are executed."""
 SEEDS = range(25)
 """Many short runs: Hypothesis makes programs of one run out of each other, so that a
 long one tells little more about the shares than a short one."""
-SKIPPED_MAX = 0.5
 
 
 def drawn(
@@ -44,18 +41,13 @@ def test_every_operation_can_be_drawn() -> None:
 @pytest.mark.slow
 def test_no_operation_starves() -> None:
     """Whatever the reference offers is executed often enough, and seldom skipped."""
-    table = OperationsTable()
-    for seed in SEEDS:
-        for history in drawn(Budget(20, 50), seed, ConformanceMachine):
-            table.add(history.calls[: history.drawn])
+    histories = [
+        history
+        for seed in SEEDS
+        for history in drawn(Budget(20, 50), seed, ConformanceMachine)
+    ]
 
-    executed = sum(row.executed for row in table.rows.values())
-    share = {
-        name: table.rows[name].executed / executed if name in table.rows else 0.0
-        for name in probe(boot).parameters
-    }
-    assert {name for name, part in share.items() if part < EXECUTED_MIN} == set()
-    assert all(row.skipped <= SKIPPED_MAX * row.drawn for row in table.rows.values())
+    assert starving(histories) == set()
 
 
 def test_the_same_seed_draws_the_same_programs() -> None:

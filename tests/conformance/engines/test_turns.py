@@ -9,6 +9,7 @@ from conformance.engines.covering import Coverage
 from conformance.engines.judge import judge
 from conformance.engines.running import in_order, run
 from conformance.engines.schedules import explore
+from conformance.engines.shrink import shrink
 from conformance.engines.shrink_turns import smaller_turns
 from conformance.engines.turns import as_program, exact_program
 from conformance.interface import (
@@ -175,3 +176,15 @@ def test_a_mutant_of_one_interleaving_is_caught(
     for smaller in smaller_turns(small):
         fails = judge(run(faulty, smaller), [guilty]).violated
         assert not fails or smaller.turns == small.turns
+
+
+def test_the_shrinker_takes_turns_away() -> None:
+    """Those that it can do without go, and what is left lasts as long as it may."""
+    needed = Turn(1, "gup_fast.pte_read")
+    turns = (Turn(0, "fault.begin", 3), needed, Turn(2, "writeback.begin"), Turn(0))
+    program = Program(PARKED.operations, turns=turns)
+
+    found = shrink(program, lambda smaller: needed in smaller.turns)
+
+    assert found.program.turns == (needed,)
+    assert found.is_minimal
