@@ -3,8 +3,9 @@
 What a byte means depends on what exists when its turn comes, so that few operations
 are skipped.
 
-    header   2 bytes  features, a bit for each
-             1 byte   pages of a folio, movable pages
+    header   1 byte   features
+             1 byte   sizes
+             1 byte   limits of counts, where the stack obeys them
              1 byte   how often the thing that was used last is used again, and among
                       how many things there is a choice
              8 bytes  operations left out, a bit for each
@@ -27,16 +28,15 @@ from conformance.engines.drawing import (
     Drawing,
     one_of,
 )
+from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES
 from conformance.engines.vocabulary import Argument, Vocabulary
-from conformance.interface import OPERATIONS, Feature
+from conformance.interface import OPERATIONS
 
-FEATURES = tuple(Feature)
 NAMES = tuple(OPERATIONS)
 ROTATED = [(*NAMES[first:], *NAMES[:first]) for first in range(len(NAMES))]
 """All operations, beginning with any of them."""
-FEATURE_BYTES = 2
-SIZES, AGAIN = FEATURE_BYTES, FEATURE_BYTES + 1
-"""Where in the header the byte for the sizes stands, and that for using again."""
+AGAIN = 3
+"""Where in the header the byte for using again stands, behind those for the setup."""
 LEFT_OUT_BYTES = 8
 SPREAD = 37
 """Makes bytes that are near each other mean operations that are not."""
@@ -50,8 +50,6 @@ ALWAYS = frozenset({"get_user_pages", "hold", "mmap", "mount"})
 AGAIN_PARTS = 16
 AGAIN_MAX = 11
 """The highest share, of so many parts, of things that are used again; not reached."""
-FOLIO_PAGES = one_of(1, 1, 1, 2)
-MOVABLE_PAGES = one_of(0, 0, 16)
 
 
 def numbers_of(drawing: Drawing) -> int:
@@ -63,7 +61,6 @@ def numbers_of(drawing: Drawing) -> int:
     return prod(parts)
 
 
-assert len(FEATURES) <= FEATURE_BYTES * 8
 assert len(NAMES) <= LEFT_OUT_BYTES * 8
 assert max(map(numbers_of, DRAWINGS.values())) <= BYTE_VALUES**FIELDS_BYTES
 
@@ -93,13 +90,8 @@ class PackedMachine(Vocabulary):
 
     def begin_packed(self, header: bytes) -> None:
         """Boot the stack that a header asks for."""
-        bits = int.from_bytes(header[:FEATURE_BYTES], "little")
-        sizes = header[SIZES]
-        self.begin(
-            wanted={feature for i, feature in enumerate(FEATURES) if bits >> i & 1},
-            folio_pages=FOLIO_PAGES.at(sizes),
-            movable_pages=MOVABLE_PAGES.at(sizes // len(FOLIO_PAGES.among)),
-        )
+        features, sizes, limits = header[:AGAIN]
+        self.begin(FEATURE_SETS.at(features), SIZES.at(sizes), LIMITS.at(limits))
         self.take_tastes(header)
 
     def take_tastes(self, header: bytes) -> None:

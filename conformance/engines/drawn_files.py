@@ -20,7 +20,6 @@ from conformance.interface import (
     Dedupe,
     Evict,
     FailNext,
-    Feature,
     FillDisk,
     FlushDisk,
     FreeDisk,
@@ -157,6 +156,6 @@ class FilesystemMachine(StackMachine):
     def power_cut(self) -> None:
         self.perform(PowerCut())
 
-    @draws("flush_disk", lambda m: m.has(Feature.VOLATILE_CACHE))
+    @draws("flush_disk")
     def flush_disk(self) -> None:
         self.perform(FlushDisk())

@@ -37,8 +37,7 @@ FILE_WORK = (
     *("clone", "clone", "dedupe", "steal", "reclaim", "evict", "split"),
 )
 DISK_WORK = (
-    *("hold", "release", "fail_next", "power_cut", "fsync"),
-    *("flush_disk",) * 8,
+    *("hold", "release", "fail_next", "power_cut", "fsync", "flush_disk"),
     *("fill_disk", "free_disk", "free_disk", "freeze", "thaw", "umount", "mount"),
 )
 EVERYTHING = tuple(OPERATIONS)

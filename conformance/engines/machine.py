@@ -17,6 +17,7 @@ import attrs
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import Execution
+from conformance.engines.setups import LIMITS, setup_of
 from conformance.interface import (
     Boot,
     DeviceWrite,
@@ -32,7 +33,6 @@ from conformance.interface import (
     PowerCut,
     Read,
     Release,
-    Setup,
     Thaw,
 )
 from conformance.oracle.history import Call, History
@@ -216,17 +216,15 @@ class StackMachine:
 
     def begin(
         self,
-        wanted: Iterable[Feature] = (),
+        features: frozenset[Feature] = frozenset(),
+        sizes: Geometry = Geometry(),
+        limits: tuple[int, int] = LIMITS.among[0],
         left_out: Iterable[str] = (),
-        folio_pages: int = 1,
-        movable_pages: int = 0,
     ) -> None:
-        """Boot a stack with some of its features; leave some operations out."""
+        """Boot a stack with those features that it offers; leave operations out."""
         self.left_out = frozenset(left_out)
         offered = self.capabilities.features_offered
-        features = frozenset(wanted) & offered - {Feature.SMALL_LIMITS}
-        sizes = Geometry(folio_pages=folio_pages, movable_pages=movable_pages)
-        self.start_program(Program(setup=Setup(sizes, features=features)))
+        self.start_program(Program(setup=setup_of(features, sizes, limits, offered)))
 
     def start_program(self, program: Program) -> None:
         """Boot the stack for a program, of which no operation is performed yet."""

@@ -31,11 +31,12 @@ from hypothesis.stateful import (
 
 from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
-from conformance.engines.decoding import FOLIO_PAGES, MOVABLE_PAGES, NAMES
+from conformance.engines.decoding import NAMES
 from conformance.engines.drawing import Choice
 from conformance.engines.groups import GROUPS
+from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES
 from conformance.engines.vocabulary import Vocabulary
-from conformance.interface import OPERATIONS, Boot, Feature
+from conformance.interface import OPERATIONS, Boot
 from conformance.oracle.history import History
 
 MEAN_GROUP = 4
@@ -50,10 +51,6 @@ SELDOM = (
     *("mirror_read", "mirror_write", "punch_hole", "dontneed", "evict"),
 )
 """A group of its own: what Hypothesis would have come up too seldom."""
-WANTED = st.tuples(*(st.sampled_from(((), (feature,))) for feature in Feature)).map(
-    lambda drawn: {feature for each in drawn for feature in each}
-)
-"""Features, each as likely wanted as not."""
 
 
 def rotated(names: Sequence[str], which: int) -> list[str]:
@@ -76,10 +73,10 @@ class ConformanceMachine(Vocabulary, RuleBasedStateMachine):
     """
 
     @initialize(
-        wanted=WANTED,
+        features=st.sampled_from(FEATURE_SETS.among),
+        sizes=st.sampled_from(SIZES.among),
+        limits=st.sampled_from(LIMITS.among),
         left_out=st.sets(st.sampled_from(sorted(OPERATIONS)), max_size=8),
-        folio_pages=st.sampled_from(FOLIO_PAGES.among),
-        movable_pages=st.sampled_from(MOVABLE_PAGES.among),
     )
     def start(self, **drawn: Any) -> None:  # noqa: ANN401 - see `begin`
         """Boot a stack with some of its features; leave some operations out."""

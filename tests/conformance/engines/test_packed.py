@@ -14,6 +14,7 @@ from conformance.engines.decoding import (
 )
 from conformance.engines.packed import packed_test, run_packed
 from conformance.engines.scenario_run import probe
+from conformance.engines.setups import FEATURE_SETS
 from conformance.interface import Feature, GetUserPages, Store
 from conformance.oracle.history import History
 from conformance.program import Program
@@ -81,13 +82,14 @@ def test_what_it_takes_is_done_first() -> None:
 
 
 def test_the_header_names_features_and_what_is_left_out() -> None:
-    """A bit for each."""
+    """The features by their place among the choices; a bit for each operation."""
     bit = 1 << NAMES.index("store")
-    header = bytes([1, 0, 0, 0]) + bit.to_bytes(HEADER_BYTES - 4, "little")
+    features = FEATURE_SETS.among.index(frozenset({Feature.PARITY}))
+    header = bytes([features, 0, 0, 0]) + bit.to_bytes(HEADER_BYTES - 4, "little")
 
     program = decoded(header + slot("store"))
 
-    assert program.setup.features == {next(iter(Feature))}
+    assert program.setup.features == {Feature.PARITY}
     assert program.operations == ()
 
 
