@@ -10,14 +10,14 @@ are skipped.
                       how many things there is a choice
              8 bytes  operations left out, a bit for each
     slot     1 byte   operation; 0: none, so that what shrinks to zero is gone
-             4 bytes  a number, of which its fields are the digits
+             5 bytes  a number, of which its fields, and a park, are the digits
 
 Interface:
   * `PackedMachine(...).run(packed)` decodes, runs, and hands over the history.
   * `size_of(operations)` is the length of a program with so many slots.
 """
 
-from itertools import chain, filterfalse
+from itertools import chain, filterfalse, starmap
 from math import prod
 from typing import Any
 
@@ -28,6 +28,7 @@ from conformance.engines.drawing import (
     Drawing,
     one_of,
 )
+from conformance.engines.parks import PARKS
 from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES
 from conformance.engines.vocabulary import Argument, Vocabulary
 from conformance.interface import OPERATIONS
@@ -41,7 +42,7 @@ LEFT_OUT_BYTES = 8
 SPREAD = 37
 """Makes bytes that are near each other mean operations that are not."""
 HEADER_BYTES = AGAIN + 1 + LEFT_OUT_BYTES
-FIELDS_BYTES = 4
+FIELDS_BYTES = 5
 SLOT_BYTES = 1 + FIELDS_BYTES
 SCOPES = one_of(1, 2, 2, 4, 8)
 """Bugs show among few things, mostly."""
@@ -52,17 +53,17 @@ AGAIN_MAX = 11
 """The highest share, of so many parts, of things that are used again; not reached."""
 
 
-def numbers_of(drawing: Drawing) -> int:
+def numbers_of(name: str, drawing: Drawing) -> int:
     """Return how many different numbers the fields of an operation make."""
     parts = (
         len(choice.among) * (AGAIN_PARTS if choice.names else 1)
         for choice in drawing.arguments.values()
     )
-    return prod(parts)
+    return prod(parts) * (len(PARKS[name].among) if name in PARKS else 1)
 
 
 assert len(NAMES) <= LEFT_OUT_BYTES * 8
-assert max(map(numbers_of, DRAWINGS.values())) <= BYTE_VALUES**FIELDS_BYTES
+assert max(starmap(numbers_of, DRAWINGS.items())) <= BYTE_VALUES**FIELDS_BYTES
 
 
 def size_of(operations: int) -> int:

@@ -2,9 +2,9 @@
 
 A method of a machine becomes the way to draw an operation by the decorator:
 
-    @draws("fsync", lambda m: m.files(), which=WHICH, park=PARK)
-    def fsync(self, which: int, park: str | None) -> None:
-        self.perform(Fsync(file=pick(self.files(), which)), park)
+    @draws("fsync", lambda m: m.files(), which=WHICH)
+    def fsync(self, which: int) -> None:
+        self.perform(Fsync(file=pick(self.files(), which)))
 
 Nothing here says by what it is drawn: Hypothesis draws a field from `Choice.among`,
 a packed program and the explorer find it there by a byte.
@@ -18,8 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-
-from conformance.interface.points import FAULT, GUP_FAST, GUP_SLOW, WRITEBACK
 
 BYTE_VALUES = 256
 
@@ -48,8 +46,6 @@ def one_of(*among: Any) -> Choice:  # noqa: ANN401 - values of a field
     return Choice(among)
 
 
-_POINTS = (*GUP_FAST, *GUP_SLOW, *FAULT, *WRITEBACK)
-
 WHICH = numbers(0, 7, names=True)
 """Chooses one of those that exist; reduced by their number."""
 PAGE = numbers(0, 3, names=True)
@@ -57,12 +53,7 @@ PAGES = numbers(1, 2)
 WORD = numbers(0, 1)
 VALUE = numbers(1, 250)
 EITHER = one_of(False, True)
-PARK = Choice((*(None for _ in _POINTS), *_POINTS))
-"""Where a call is parked while the next operation runs; half of the time nowhere."""
 FILES_MAX, PROCESSES_MAX, MAPPINGS_MAX, PINS_MAX, DEVICES_MAX = 5, 3, 4, 4, 2
-
-assert len(PARK.among) <= BYTE_VALUES
-
 
 Machine = Any
 """The machine, inside of a decorator: each method belongs to a class of its own."""

@@ -7,7 +7,6 @@ from conformance.engines.drawing import (
     EITHER,
     PAGE,
     PAGES,
-    PARK,
     PINS_MAX,
     VALUE,
     WHICH,
@@ -43,16 +42,12 @@ class GupMachine(StackMachine):
     """Draws get_user_pages and what gives pages back."""
 
     def _get(self, kind: type[GetUserPages], drawn: dict[str, Any]) -> None:
-        process, mapping = pick(self.mappings(), drawn.pop("which"))
-        park = drawn.pop("park")
+        where = (drawn.pop(field) for field in ("which", "page", "pages"))
+        (process, mapping), page, pages = self.range_of(*where)
         pin = self.unused_pins(PINS_MAX)[0]
-        pages = drawn.pop("pages")
-        page = min(drawn.pop("page"), self.mapping_pages(process, mapping) - pages)
         option = drawn.pop("option")
         chosen = {option: option != "tracked"} if self.offers_option(option) else {}
-        self.perform(
-            kind(process, mapping, max(page, 0), pages, pin, **drawn, **chosen), park
-        )
+        self.perform(kind(process, mapping, page, pages, pin, **drawn, **chosen))
 
     @draws(
         "get_user_pages",
@@ -62,7 +57,6 @@ class GupMachine(StackMachine):
         pages=PAGES,
         write=one_of(False, True, True, True),
         option=one_of("", "", "longterm", "nowait", "tracked", "tracked", "force"),
-        park=PARK,
     )
     def get_user_pages(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
         self._get(GetUserPages, drawn)
@@ -75,7 +69,6 @@ class GupMachine(StackMachine):
         pages=PAGES,
         write=one_of(False, True, True, True),
         option=one_of("", "", "longterm", "nowait", "tracked", "tracked", "force"),
-        park=PARK,
     )
     def get_user_pages_fast(self, **drawn: Any) -> None:  # noqa: ANN401 - see `draws`
         self._get(GetUserPagesFast, drawn)
@@ -99,15 +92,12 @@ class GupMachine(StackMachine):
         which=WHICH,
         page=WHICH,
         whole=EITHER,
-        park=PARK,
     )
-    def put_user_pages_dirty_lock(
-        self, which: int, page: int, whole: bool, park: str | None
-    ) -> None:
+    def put_user_pages_dirty_lock(self, which: int, page: int, whole: bool) -> None:
         pin = pick(self.pins(write=True), which)
         first = pick(self.unput(pin), page)
         one = PutUserPagesDirtyLock(pin=pin, first=first, pages=1)
-        self.perform(PutUserPagesDirtyLock(pin=pin) if whole else one, park)
+        self.perform(PutUserPagesDirtyLock(pin=pin) if whole else one)
 
     @draws("put_page", lambda m: m.pins(tracked=False), which=WHICH, page=WHICH)
     def put_page(self, which: int, page: int) -> None:
@@ -145,11 +135,10 @@ class DeviceMachine(StackMachine):
         lambda m: m.pins(write=True),
         which=WHICH,
         value=VALUE,
-        park=PARK,
     )
-    def device_complete(self, which: int, value: int, park: str | None) -> None:
+    def device_complete(self, which: int, value: int) -> None:
         pin = pick(self.pins(write=True), which)
-        self.perform(DeviceComplete(pin=pin, value=value), park)
+        self.perform(DeviceComplete(pin=pin, value=value))
 
     @draws("device_abort", lambda m: m.clean_pins(), which=WHICH)
     def device_abort(self, which: int) -> None:
@@ -160,14 +149,12 @@ class DeviceMachine(StackMachine):
         lambda m: m.mappings(),
         which=WHICH,
         page=PAGE,
+        pages=one_of(1, 1, 2, 4),
         value=VALUE,
-        park=PARK,
     )
-    def device_transfer(
-        self, which: int, page: int, value: int, park: str | None
-    ) -> None:
-        process, mapping = pick(self.mappings(), which)
-        self.perform(DeviceTransfer(process, mapping, page, 1, value), park)
+    def device_transfer(self, which: int, page: int, pages: int, value: int) -> None:
+        key, page, pages = self.range_of(which, page, pages)
+        self.perform(DeviceTransfer(*key, page, pages, value))
 
     @draws(
         "direct_read",
@@ -176,11 +163,14 @@ class DeviceMachine(StackMachine):
         page=PAGE,
         file=WHICH,
         file_page=PAGE,
+        pages=PAGES,
     )
-    def direct_read(self, which: int, page: int, file: int, file_page: int) -> None:
-        process, mapping = pick(self.mappings(), which)
+    def direct_read(
+        self, which: int, page: int, file: int, file_page: int, pages: int
+    ) -> None:
+        key, page, pages = self.range_of(which, page, pages)
         source = pick(self.files(), file)
-        self.perform(DirectRead(process, mapping, page, source, file_page))
+        self.perform(DirectRead(*key, page, source, file_page, pages))
 
     @draws(
         "direct_write",
@@ -189,11 +179,14 @@ class DeviceMachine(StackMachine):
         page=PAGE,
         file=WHICH,
         file_page=PAGE,
+        pages=PAGES,
     )
-    def direct_write(self, which: int, page: int, file: int, file_page: int) -> None:
-        process, mapping = pick(self.mappings(), which)
+    def direct_write(
+        self, which: int, page: int, file: int, file_page: int, pages: int
+    ) -> None:
+        key, page, pages = self.range_of(which, page, pages)
         target = pick(self.files(), file)
-        self.perform(DirectWrite(process, mapping, page, target, file_page))
+        self.perform(DirectWrite(*key, page, target, file_page, pages))
 
 
 class MirrorMachine(StackMachine):
@@ -219,13 +212,10 @@ class MirrorMachine(StackMachine):
         page=PAGE,
         word=WORD,
         value=VALUE,
-        park=PARK,
     )
-    def mirror_write(
-        self, which: int, page: int, word: int, value: int, park: str | None
-    ) -> None:
+    def mirror_write(self, which: int, page: int, word: int, value: int) -> None:
         device = pick(self.devices(), which)
-        self.perform(MirrorWrite(device, page, word, value), park)
+        self.perform(MirrorWrite(device, page, word, value))
 
     @draws("mirror_read", lambda m: m.devices(), which=WHICH, page=PAGE, word=WORD)
     def mirror_read(self, which: int, page: int, word: int) -> None:

@@ -5,7 +5,6 @@ from conformance.engines.drawing import (
     FILES_MAX,
     PAGE,
     PAGES,
-    PARK,
     VALUE,
     WHICH,
     WORD,
@@ -68,25 +67,25 @@ class FileMachine(StackMachine):
         file = pick(self.files(), which)
         self.perform(PunchHole(file=file, page=page, pages=pages))
 
-    @draws("fsync", lambda m: m.files(), which=WHICH, park=PARK)
-    def fsync(self, which: int, park: str | None) -> None:
-        self.perform(Fsync(file=pick(self.files(), which)), park)
+    @draws("fsync", lambda m: m.files(), which=WHICH)
+    def fsync(self, which: int) -> None:
+        self.perform(Fsync(file=pick(self.files(), which)))
 
-    @draws("sync", lambda m: m.running.handles.is_mounted, park=PARK)
-    def sync(self, park: str | None) -> None:
-        self.perform(Sync(), park)
+    @draws("sync", lambda m: m.running.handles.is_mounted)
+    def sync(self) -> None:
+        self.perform(Sync())
 
-    @draws("writeback", lambda m: m.files(), which=WHICH, park=PARK)
-    def writeback(self, which: int, park: str | None) -> None:
-        self.perform(Writeback(file=pick(self.files(), which)), park)
+    @draws("writeback", lambda m: m.files(), which=WHICH)
+    def writeback(self, which: int) -> None:
+        self.perform(Writeback(file=pick(self.files(), which)))
 
     @draws("evict", lambda m: m.files(), which=WHICH)
     def evict(self, which: int) -> None:
         self.perform(Evict(file=pick(self.files(), which)))
 
-    @draws("reclaim", lambda m: m.files(), which=WHICH, park=PARK)
-    def reclaim(self, which: int, park: str | None) -> None:
-        self.perform(Reclaim(file=pick(self.files(), which)), park)
+    @draws("reclaim", lambda m: m.files(), which=WHICH)
+    def reclaim(self, which: int) -> None:
+        self.perform(Reclaim(file=pick(self.files(), which)))
 
     @draws("clone", lambda m: m.can_create(FILES_MAX), which=WHICH, clone=WHICH)
     def clone(self, which: int, clone: int) -> None:

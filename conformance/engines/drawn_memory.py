@@ -1,9 +1,10 @@
 """How operations on address spaces are drawn, and what happens to their pages."""
 
+import attrs
+
 from conformance.engines.drawing import (
     MAPPINGS_MAX,
     PAGE,
-    PARK,
     PROCESSES_MAX,
     VALUE,
     WHICH,
@@ -31,6 +32,9 @@ from conformance.interface import (
     Store,
 )
 
+PART = one_of((0, 4), (0, 4), (0, 4), (0, 2), (1, 1), (1, 2))
+"""What is mapped: the first page of the file, and how many."""
+
 
 class MemoryMachine(StackMachine):
     """Draws operations on address spaces."""
@@ -42,19 +46,33 @@ class MemoryMachine(StackMachine):
         where=WHICH,
         writable=numbers(0, 4),
         kind=one_of("file", "file", "private", "anonymous", "anonymous"),
+        part=PART,
+        secret=one_of(*(False,) * 7, True),
     )
-    def mmap(self, which: int, where: int, writable: int, kind: str) -> None:
+    def mmap(
+        self,
+        which: int,
+        where: int,
+        writable: int,
+        kind: str,
+        part: tuple[int, int],
+        secret: bool,
+    ) -> None:
         unused = self.unused_mappings(PROCESSES_MAX, MAPPINGS_MAX)
         is_shared = kind == "file" or not self.capabilities.offers("mmap(shared)")
-        file = pick(self.files(), which)
-        self.perform(
-            Mmap(
-                *pick(unused, where),
-                file=None if kind == "anonymous" and not is_shared else file,
-                writable=writable > 0,
-                shared=is_shared,
-            )
+        is_anonymous = kind == "anonymous" and not is_shared
+        page, pages = part
+        operation = Mmap(
+            *pick(unused, where),
+            file=None if is_anonymous else pick(self.files(), which),
+            page=0 if is_anonymous else page,
+            pages=pages,
+            writable=writable > 0,
+            shared=is_shared,
         )
+        if secret and is_anonymous and self.capabilities.offers("mmap(secret)"):
+            operation = attrs.evolve(operation, secret=True)
+        self.perform(operation)
 
     @draws("munmap", lambda m: len(m.mappings()) > 1, which=WHICH)
     def munmap(self, which: int) -> None:
@@ -71,10 +89,10 @@ class MemoryMachine(StackMachine):
         process, mapping = pick(self.mappings(), which)
         self.perform(Mprotect(process=process, mapping=mapping, writable=writable > 0))
 
-    @draws("mremap", lambda m: m.mappings(), which=WHICH, park=PARK)
-    def mremap(self, which: int, park: str | None) -> None:
+    @draws("mremap", lambda m: m.mappings(), which=WHICH)
+    def mremap(self, which: int) -> None:
         process, mapping = pick(self.mappings(), which)
-        self.perform(Mremap(process=process, mapping=mapping), park)
+        self.perform(Mremap(process=process, mapping=mapping))
 
     @draws("dontneed", lambda m: m.mappings(), which=WHICH, page=PAGE)
     def dontneed(self, which: int, page: int) -> None:
@@ -93,13 +111,10 @@ class MemoryMachine(StackMachine):
         page=PAGE,
         word=WORD,
         value=VALUE,
-        park=PARK,
     )
-    def store(
-        self, which: int, page: int, word: int, value: int, park: str | None
-    ) -> None:
+    def store(self, which: int, page: int, word: int, value: int) -> None:
         process, mapping = pick(self.mappings(), which)
-        self.perform(Store(process, mapping, page, word, value), park)
+        self.perform(Store(process, mapping, page, word, value))
 
     @draws(
         "fork",
@@ -117,34 +132,34 @@ class MemoryMachine(StackMachine):
         process = pick(sorted(self.running.handles.processes), which)
         self.perform(Exit(process=process))
 
-    @draws("clear_refs", lambda m: m.running.handles.processes, which=WHICH, park=PARK)
-    def clear_refs(self, which: int, park: str | None) -> None:
+    @draws("clear_refs", lambda m: m.running.handles.processes, which=WHICH)
+    def clear_refs(self, which: int) -> None:
         process = pick(sorted(self.running.handles.processes), which)
-        self.perform(ClearRefs(process=process), park)
+        self.perform(ClearRefs(process=process))
 
 
 class PressureMachine(StackMachine):
     """Draws what the kernel does to pages behind everybody's back."""
 
-    @draws("pageout", lambda m: m.mappings(), which=WHICH, page=PAGE, park=PARK)
-    def pageout(self, which: int, page: int, park: str | None) -> None:
+    @draws("pageout", lambda m: m.mappings(), which=WHICH, page=PAGE)
+    def pageout(self, which: int, page: int) -> None:
         process, mapping = self.private_or_any(which)
-        self.perform(Pageout(process=process, mapping=mapping, page=page), park)
+        self.perform(Pageout(process=process, mapping=mapping, page=page))
 
-    @draws("migrate", lambda m: m.mappings(), which=WHICH, page=PAGE, park=PARK)
-    def migrate(self, which: int, page: int, park: str | None) -> None:
+    @draws("migrate", lambda m: m.mappings(), which=WHICH, page=PAGE)
+    def migrate(self, which: int, page: int) -> None:
         process, mapping = pick(self.mappings(), which)
-        self.perform(Migrate(process=process, mapping=mapping, page=page), park)
+        self.perform(Migrate(process=process, mapping=mapping, page=page))
 
-    @draws("merge", lambda m: m.running.handles.private, which=WHICH, park=PARK)
-    def merge(self, which: int, park: str | None) -> None:
+    @draws("merge", lambda m: m.running.handles.private, which=WHICH)
+    def merge(self, which: int) -> None:
         process, mapping = pick(sorted(self.running.handles.private), which)
-        self.perform(Merge(process=process, mapping=mapping), park)
+        self.perform(Merge(process=process, mapping=mapping))
 
     @draws("steal", lambda m: m.files(), which=WHICH, page=PAGE)
     def steal(self, which: int, page: int) -> None:
         self.perform(Steal(file=pick(self.files(), which), page=page))
 
-    @draws("split", lambda m: m.files(), which=WHICH, page=PAGE, park=PARK)
-    def split(self, which: int, page: int, park: str | None) -> None:
-        self.perform(Split(file=pick(self.files(), which), page=page), park)
+    @draws("split", lambda m: m.files(), which=WHICH, page=PAGE)
+    def split(self, which: int, page: int) -> None:
+        self.perform(Split(file=pick(self.files(), which), page=page))

@@ -17,6 +17,7 @@ import attrs
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import Execution
+from conformance.engines.parks import Park
 from conformance.engines.setups import LIMITS, setup_of
 from conformance.interface import (
     Boot,
@@ -60,6 +61,8 @@ class StackMachine:
         self.on_history = on_history
         self.execution: Execution | None = None
         self.left_out: frozenset[str] = frozenset()
+        self.park: Park | None = None
+        """Where the call of the next operation is parked."""
         self.used: Counter[str] = Counter()
         """How often each operation was performed in this program."""
         self._written: set[int] = set()
@@ -71,12 +74,13 @@ class StackMachine:
         """Tell whether an operation is to be drawn at all."""
         return name not in self.left_out and name in self.capabilities.offered
 
-    def perform(self, operation: Operation, park: str | None = None) -> None:
-        """Perform one operation; parked at a point while the next one runs."""
+    def perform(self, operation: Operation) -> None:
+        """Perform one operation, parked where `park` says."""
         execution = self.running
+        park, self.park = self.park, None
         if park is not None and self.capabilities.is_stepped:
             here = len(execution.history.calls)
-            preempt = Preempt(call=here, at=park, until=here + 1)
+            preempt = Preempt(here, park.at, park.nth, here + park.operations)
             schedule = (*execution.program.schedule, preempt)
             execution.program = attrs.evolve(execution.program, schedule=schedule)
         self.used[operation.name] += 1
@@ -107,6 +111,14 @@ class StackMachine:
         """Return the mappings that exist, by process and number."""
         mappings = self.running.handles.mappings
         return [key for key, pages in mappings.items() if pages is not None]
+
+    def range_of(
+        self, which: int, page: int, pages: int
+    ) -> tuple[tuple[int, int], int, int]:
+        """Choose a mapping and a range in it; return its key, first page and length."""
+        key = pick(self.mappings(), which)
+        pages = min(pages, self.mapping_pages(*key))
+        return key, min(page, self.mapping_pages(*key) - pages), pages
 
     def private_or_any(self, which: int) -> tuple[int, int]:
         """Choose a mapping, a private one if there is one, most of the time."""

@@ -15,6 +15,7 @@ from conformance.engines.drawing import DRAWINGS, Choice
 from conformance.engines.drawn_devices import DeviceMachine, GupMachine, MirrorMachine
 from conformance.engines.drawn_files import FileMachine, FilesystemMachine
 from conformance.engines.drawn_memory import MemoryMachine, PressureMachine
+from conformance.engines.parks import PARKS
 
 Argument = Callable[[str, Choice], Any]
 """Gives a value for a field of an operation."""
@@ -92,6 +93,7 @@ class Vocabulary(
         """Perform an operation, each field having the value that is given for it."""
         drawing = DRAWINGS[name]
         drawn = {field: argument(field, c) for field, c in drawing.arguments.items()}
+        self.park = argument("park", PARKS[name]) if name in PARKS else None
         drawing.method(self, **drawn)
 
 
