@@ -8,7 +8,8 @@ are skipped.
              1 byte   limits of counts, where the stack obeys them
              1 byte   how often the thing that was used last is used again, and among
                       how many things there is a choice
-             8 bytes  operations left out, a bit for each
+             2 bytes  theme, or none
+             8 bytes  without a theme: operations left out, a bit for each
     slot     1 byte   operation; 0: none, so that what shrinks to zero is gone
              5 bytes  a number, of which its fields, and a park, are the digits
 
@@ -29,7 +30,8 @@ from conformance.engines.drawing import (
     one_of,
 )
 from conformance.engines.parks import PARKS
-from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES
+from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES, setup_of
+from conformance.engines.themes import THEMES, Theme
 from conformance.engines.vocabulary import Argument, Vocabulary
 from conformance.interface import OPERATIONS
 
@@ -38,16 +40,20 @@ ROTATED = [(*NAMES[first:], *NAMES[:first]) for first in range(len(NAMES))]
 """All operations, beginning with any of them."""
 AGAIN = 3
 """Where in the header the byte for using again stands, behind those for the setup."""
+THEME_BYTES = 2
 LEFT_OUT_BYTES = 8
 SPREAD = 37
 """Makes bytes that are near each other mean operations that are not."""
-HEADER_BYTES = AGAIN + 1 + LEFT_OUT_BYTES
+TASTES_BYTES = AGAIN + 1
+HEADER_BYTES = TASTES_BYTES + THEME_BYTES + LEFT_OUT_BYTES
 FIELDS_BYTES = 5
 SLOT_BYTES = 1 + FIELDS_BYTES
 SCOPES = one_of(1, 2, 2, 4, 8)
 """Bugs show among few things, mostly."""
 ALWAYS = frozenset({"get_user_pages", "hold", "mmap", "mount"})
-"""Never left out: too much would be left out with them."""
+"""Never left out by a bit: too much would be left out with them."""
+UNTHEMED = len(THEMES)
+"""So many numbers, one in two, mean no theme."""
 AGAIN_PARTS = 16
 AGAIN_MAX = 11
 """The highest share, of so many parts, of things that are used again; not reached."""
@@ -71,6 +77,12 @@ def size_of(operations: int) -> int:
     return HEADER_BYTES + operations * SLOT_BYTES
 
 
+def theme_of(number: int) -> Theme | None:
+    """Return the theme that a number means; none for zero and half of them."""
+    which = number % (UNTHEMED + len(THEMES)) - UNTHEMED
+    return None if which < 0 else THEMES[which]
+
+
 class PackedMachine(Vocabulary):
     """Decodes programs, and runs them."""
 
@@ -78,6 +90,7 @@ class PackedMachine(Vocabulary):
     """The share, of `AGAIN_PARTS`, of fields that get the thing that was used last."""
     scope = 1
     """Among how many things there is a choice, where one is named."""
+    theme: Theme | None = None
     last: dict[str, Any]
     """By field: what it was last."""
 
@@ -90,10 +103,13 @@ class PackedMachine(Vocabulary):
         self.end()
 
     def begin_packed(self, header: bytes) -> None:
-        """Boot the stack that a header asks for."""
+        """Boot the stack that a header asks for, as its theme has it or not."""
         features, sizes, limits = header[:AGAIN]
-        self.begin(FEATURE_SETS.at(features), SIZES.at(sizes), LIMITS.at(limits))
         self.take_tastes(header)
+        setup = setup_of(FEATURE_SETS.at(features), SIZES.at(sizes), LIMITS.at(limits))
+        if self.theme is not None and limits % 2 == 0:
+            setup = self.theme.setup
+        self.begin(setup, self.left_out)
 
     def take_tastes(self, header: bytes) -> None:
         """Take from a header what does not concern the stack."""
@@ -101,6 +117,11 @@ class PackedMachine(Vocabulary):
         scope, again = divmod(header[AGAIN], AGAIN_MAX)
         self.again = again
         self.scope = SCOPES.at(scope)
+        theme = header[TASTES_BYTES:-LEFT_OUT_BYTES]
+        self.theme = theme_of(int.from_bytes(theme, "little"))
+        if self.theme is not None:
+            self.left_out = frozenset(NAMES).difference(self.theme.names)
+            return
         bits = int.from_bytes(header[-LEFT_OUT_BYTES:], "little")
         self.left_out = frozenset(
             name for i, name in enumerate(NAMES) if bits >> i & 1

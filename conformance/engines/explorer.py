@@ -4,11 +4,12 @@ Every program is made by `random.Random`, whose numbers are the same for a seed 
 every Python, so that a seed means the same programs everywhere. Four things make it
 find more than chance would:
 
-* *Weights*: each program likes some groups of operations and leaves some operations
-  out, so that the others meet more often.
+* *Themes*: a program is made of the operations of one scenario, at times, in any order
+  and with any fields (`themes.py`); others like some groups of operations and leave
+  some operations out, so that the rest meet more often.
 * *Locality*: a few operations of one group in a row, or such as stand behind each other
   in the scenarios, often on the thing that was used last.
-* *Rarity*: two of five operations are such as the whole run has performed seldom.
+* *Rarity*: half of the operations are such as the whole run has performed seldom.
 * *Novelty*: a program that brought the stack to a state that was new is gone on from:
   its beginning is performed again, and then others follow. So is one for which the
   `guide` says that it has reached something new, such as lines of the implementation.
@@ -36,13 +37,16 @@ from conformance.engines.budget import Budget
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.decoding import (
     FIELDS_BYTES,
-    HEADER_BYTES,
     LEFT_OUT_BYTES,
     NAMES,
+    TASTES_BYTES,
+    THEME_BYTES,
+    UNTHEMED,
     PackedMachine,
 )
 from conformance.engines.execution import Execution
 from conformance.engines.groups import GROUPS
+from conformance.engines.themes import THEMES
 from conformance.engines.vocabulary import Argument
 from conformance.interface import Boot
 from conformance.oracle.history import Call, History
@@ -73,8 +77,12 @@ REPEATED_MAX, REPEATED_OF = 3, 4
 """The share of a program, at most, that repeats another."""
 LEFT_OUT_OF = 6
 """One in so many operations of a beginning that is varied is left out."""
-RARITY = 2
+RARITY = 3
 """How much a rare operation is preferred to one that is less so."""
+THEMED_OF_FIVE = 2
+"""So many programs of five have a theme."""
+THEMES_COMPARED = 6
+"""The theme is taken that has what is rarest in the run, of so many at random."""
 POOL_MAX = 48
 """Programs that are gone on from; the oldest are forgotten."""
 
@@ -143,14 +151,22 @@ class Explorer:
         return _beginning_of(program, 1 + self.below(most))
 
     def header(self) -> bytes:
-        """Return a header that leaves out none of the operations, or a part."""
+        """Return a header with a theme, or one that leaves out a part or nothing."""
         left_out = -1 if self.below(3) else 0
         for _ in range(1 + self.below(2)):
             left_out &= self.number(LEFT_OUT_BYTES)
-        first = self.number(HEADER_BYTES - LEFT_OUT_BYTES)
-        return first.to_bytes(HEADER_BYTES - LEFT_OUT_BYTES, "little") + (
-            left_out.to_bytes(LEFT_OUT_BYTES, "little")
+        theme = UNTHEMED + self.rare_theme() if self.below(5) < THEMED_OF_FIVE else 0
+        return (
+            self.number(TASTES_BYTES).to_bytes(TASTES_BYTES, "little")
+            + theme.to_bytes(THEME_BYTES, "little")
+            + left_out.to_bytes(LEFT_OUT_BYTES, "little")
         )
+
+    def rare_theme(self) -> int:
+        """Return the number of a theme: of a few, the one with the rarest operation."""
+        few = [self.below(len(THEMES)) for _ in range(THEMES_COMPARED)]
+        performed = self.performed.__getitem__
+        return min(few, key=lambda number: min(map(performed, THEMES[number].names)))
 
     def is_new(self, state: Hashable) -> bool:
         """Take a state; tell whether it was never seen before."""
@@ -220,7 +236,9 @@ class _ExploringMachine(PackedMachine):
             self.perform(operation)
 
     def liked_groups(self) -> Sequence[Sequence[str]]:
-        """Return groups, each as often as this program likes it."""
+        """Return groups, each as often as this program likes it; or its theme."""
+        if self.theme is not None:
+            return [self.theme.names]
         likes = {
             group: APPETITES[self.explorer.below(len(APPETITES))]
             for group in dict.fromkeys(GROUPS)
@@ -230,13 +248,12 @@ class _ExploringMachine(PackedMachine):
     def burst(self, group: Sequence[str]) -> None:
         """Perform a few operations in a row: rare, of the group, or usual next."""
         for _ in range(2 + self.explorer.below(BURST_MAX - 1)):
-            turn = self.explorer.below(5)
-            if turn < 2:  # noqa: PLR2004 - two times in five
+            if self.explorer.below(2):
                 self.perform_rare()
-            elif turn == 2:  # noqa: PLR2004 - once in five
-                self.perform_of(group)
-            else:
+            elif self.explorer.below(3):
                 self.perform_of(self.followers() or group)
+            else:
+                self.perform_of(group)
 
     def followers(self) -> Sequence[str]:
         """Return what stands behind the last operation in the scenarios."""

@@ -17,8 +17,8 @@ import attrs
 
 from conformance.engines.capabilities import Capabilities
 from conformance.engines.execution import Execution
-from conformance.engines.parks import Park
-from conformance.engines.setups import LIMITS, setup_of
+from conformance.engines.parks import DrawnPark
+from conformance.engines.setups import offered_part
 from conformance.interface import (
     Boot,
     DeviceWrite,
@@ -26,7 +26,6 @@ from conformance.interface import (
     Feature,
     FreeDisk,
     Fsync,
-    Geometry,
     GetUserPages,
     Load,
     Mount,
@@ -34,6 +33,7 @@ from conformance.interface import (
     PowerCut,
     Read,
     Release,
+    Setup,
     Thaw,
 )
 from conformance.oracle.history import Call, History
@@ -61,7 +61,7 @@ class StackMachine:
         self.on_history = on_history
         self.execution: Execution | None = None
         self.left_out: frozenset[str] = frozenset()
-        self.park: Park | None = None
+        self.park: DrawnPark | None = None
         """Where the call of the next operation is parked."""
         self.used: Counter[str] = Counter()
         """How often each operation was performed in this program."""
@@ -226,17 +226,11 @@ class StackMachine:
 
     # --- beginning and end ------------------------------------------------------
 
-    def begin(
-        self,
-        features: frozenset[Feature] = frozenset(),
-        sizes: Geometry = Geometry(),
-        limits: tuple[int, int] = LIMITS.among[0],
-        left_out: Iterable[str] = (),
-    ) -> None:
-        """Boot a stack with those features that it offers; leave operations out."""
+    def begin(self, setup: Setup = Setup(), left_out: Iterable[str] = ()) -> None:
+        """Boot a stack, with what it offers of a setup; leave operations out."""
         self.left_out = frozenset(left_out)
-        offered = self.capabilities.features_offered
-        self.start_program(Program(setup=setup_of(features, sizes, limits, offered)))
+        part = offered_part(setup, self.capabilities.features_offered)
+        self.start_program(Program(setup=part))
 
     def start_program(self, program: Program) -> None:
         """Boot the stack for a program, of which no operation is performed yet."""

@@ -1,8 +1,8 @@
 """Where a call that is drawn may be parked: at points that calls like it pass.
 
 Interface:
-  * `PARKS` has, by operation, what a `Park` is drawn from; half of the time there is
-    none. Operations that are not in it are never parked.
+  * `PARKS` has, by operation, what a `DrawnPark` is drawn from; half of the time there
+    is none. Operations that are not in it are never parked.
 """
 
 import attrs
@@ -22,7 +22,7 @@ from conformance.interface.points import (
 
 
 @attrs.frozen
-class Park:
+class DrawnPark:
     """Stop a call at a point while the operations that follow run."""
 
     at: str
@@ -32,10 +32,16 @@ class Park:
     """How many of those that follow have settled when it goes on."""
 
 
-_COW = ("cow.page_copied", "cow.pte_set", "unshare.page_copied")
-_FAULTS = (*FAULT, *MKWRITE, *_COW)
-_SLOW = (*GUP_SLOW, *_FAULTS, "longterm.zone_checked", "migrate.page_isolated")
-_FSYNC = (*WRITEBACK, "fsync.started", "fsync.written", "fsync.flushed")
+_READ_FAULT = ("fault.page_found", "fault.page_locked", "fault.page_unlocked")
+_WRITE_FAULT = (*FAULT, *MKWRITE, "cow.page_copied", "cow.pte_set")
+_SLOW = (
+    *(*GUP_SLOW, *_WRITE_FAULT),
+    *("unshare.page_copied", "longterm.zone_checked", "migrate.page_isolated"),
+)
+_SUBMIT = WRITEBACK[: WRITEBACK.index("writeback.waiting")]
+_WRITE = (*_SUBMIT, "writeback.waiting")
+_FSYNC = (*_WRITE, "fsync.started", "fsync.written", "fsync.flushed")
+_RECLAIM = tuple(p for p in _SUBMIT if "page_found" not in p and "bounce" not in p)
 _INVALIDATE = ("invalidate.started", "invalidate.drained")
 _DIRTYING = ("dirty.page_locked", "dirty.flag_set")
 _TRUNCATE = ("truncate.size_set", "truncate.unmapped", "truncate.page_removed")
@@ -43,14 +49,15 @@ _CLONE, _DEDUPE = (
     tuple(point for point in CLONE if point.startswith(who))
     for who in ("clone.", "dedupe.")
 )
-_MIRROR = (*NOTIFIER[:6], *FAULT)
+_MIRROR = NOTIFIER[: NOTIFIER.index("invalidate.started")]
 
 PASSED: dict[str, tuple[str, ...]] = {
-    "load": (*CPU, *FAULT, *_COW),
-    "store": (*CPU, *_FAULTS),
+    "load": (CPU[0], *_READ_FAULT),
+    "store": (CPU[0], *_WRITE_FAULT),
     "get_user_pages": _SLOW,
     "get_user_pages_fast": (*GUP_FAST, *_SLOW),
-    **dict.fromkeys(("put_user_pages", "put_user_pages_dirty"), PUT),
+    "put_user_pages": ("put.entered", "put.released"),
+    "put_user_pages_dirty": PUT,
     "put_user_pages_dirty_lock": (*PUT, *_DIRTYING),
     "set_page_dirty_lock": _DIRTYING,
     "device_complete": (*PUT, *_DIRTYING),
@@ -65,34 +72,34 @@ PASSED: dict[str, tuple[str, ...]] = {
     "direct_write": (
         *("direct_write.pinned", "direct_write.flushed", "direct_write.invalidated"),
         *("direct_write.captured", "direct_write.mapped", "direct_write.submitted"),
-        *(*GUP_FAST, "write.prepared"),
+        *("gup_fast.pte_read", "gup_fast.reference_taken", "write.prepared"),
     ),
     **dict.fromkeys(("fsync", "sync", "umount", "freeze"), _FSYNC),
-    "writeback": WRITEBACK,
+    "writeback": _SUBMIT,
     "reclaim": (
         *("reclaim.page_found", "reclaim.unmapped", "reclaim.page_freed"),
-        *(*WRITEBACK[1:9], *_INVALIDATE),
+        *(*_RECLAIM, *_INVALIDATE),
     ),
     "read": ("read.page_found", "read.page_locked", "read.page_filled"),
     "write": ("write.page_locked", "write.prepared", "write.copied"),
     "truncate": (*_TRUNCATE, *_INVALIDATE),
     "punch_hole": (*_TRUNCATE[1:], *_INVALIDATE),
-    "clone": (*_CLONE, *WRITEBACK),
-    "dedupe": (*_DEDUPE, *WRITEBACK),
+    "clone": (*_CLONE, *_WRITE),
+    "dedupe": (*_DEDUPE, *_WRITE),
     "mremap": ("mremap.pte_taken", "mremap.pte_moved", *_INVALIDATE),
     **dict.fromkeys(("munmap", "exit"), ("munmap.pte_cleared", *_INVALIDATE)),
     "mprotect": ("mprotect.pte_changed", *_INVALIDATE),
     "fork": ("fork.pte_copied", "fork.page_copied", *_INVALIDATE),
     "dontneed": ("dontneed.pte_cleared", *_INVALIDATE),
     "clear_refs": ("clear_refs.pte_protected", *_INVALIDATE),
-    "mirror_read": _MIRROR,
-    "mirror_write": (*_MIRROR, *MKWRITE),
+    "mirror_read": (*_MIRROR, *_READ_FAULT),
+    "mirror_write": (*_MIRROR, *MKWRITE, "fault.pte_set", "fault.page_dirtied"),
     "migrate": (
         *("migrate.page_isolated", "migrate.unmapped"),
         *("migrate.copied", "migrate.remapped", *_INVALIDATE),
     ),
-    "merge": ("merge.protected", "merge.compared", "merge.pte_replaced", *_INVALIDATE),
-    "pageout": ("pageout.unmapped", "pageout.written", *WRITEBACK[1:9], *_INVALIDATE),
+    "merge": ("merge.protected",),
+    "pageout": ("pageout.unmapped", "pageout.written", *_RECLAIM, *_INVALIDATE),
     "steal": ("steal.page_locked", "steal.page_removed"),
     "split": ("split.folio_frozen", "split.folio_split"),
 }
@@ -101,7 +108,7 @@ PASSED: dict[str, tuple[str, ...]] = {
 
 def _parks(points: tuple[str, ...]) -> Choice:
     parks = [
-        Park(point, nth, operations)
+        DrawnPark(point, nth, operations)
         for nth, operations in ((1, 1), (1, 2), (2, 1))
         for point in points
     ]

@@ -7,7 +7,8 @@ out of sight. So a setup is plain, as often as not, and seldom has more than two
 Interface:
   * `FEATURE_SETS`, `SIZES` and `LIMITS` are what a setup is drawn from, the plain ones
     first.
-  * `setup_of(features, sizes, limits, offered)` puts one together.
+  * `setup_of(features, sizes, limits)` puts one together.
+  * `offered_part(setup, offered)` leaves out what a stack does not offer.
 """
 
 from itertools import combinations
@@ -34,14 +35,22 @@ LIMITS = one_of((63, 16), (2**31 - 1, 8), (127, 8), (15, 4))
 
 
 def setup_of(
-    features: frozenset[Feature],
-    sizes: Geometry,
-    limits: tuple[int, int],
-    offered: frozenset[Feature],
+    features: frozenset[Feature], sizes: Geometry, limits: tuple[int, int]
 ) -> Setup:
-    """Return a setup: of the features, those that the stack offers."""
-    features &= offered
+    """Return a setup; the limits count where the stack is to obey them."""
     if Feature.SMALL_LIMITS in features:
         refcount_max, pin_bias = limits
         sizes = attrs.evolve(sizes, refcount_max=refcount_max, pin_bias=pin_bias)
+    return Setup(sizes, features)
+
+
+def offered_part(setup: Setup, offered: frozenset[Feature]) -> Setup:
+    """Return a setup without the features that a stack does not offer."""
+    features = setup.features & offered
+    sizes = setup.geometry
+    if Feature.SMALL_LIMITS not in features:
+        usual = Geometry()
+        sizes = attrs.evolve(
+            sizes, refcount_max=usual.refcount_max, pin_bias=usual.pin_bias
+        )
     return Setup(sizes, features)

@@ -34,7 +34,7 @@ from conformance.engines.capabilities import Capabilities
 from conformance.engines.decoding import NAMES
 from conformance.engines.drawing import Choice
 from conformance.engines.groups import GROUPS
-from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES
+from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES, setup_of
 from conformance.engines.vocabulary import Vocabulary
 from conformance.interface import OPERATIONS, Boot
 from conformance.oracle.history import History
@@ -51,6 +51,14 @@ SELDOM = (
     *("mirror_read", "mirror_write", "punch_hole", "dontneed", "evict"),
 )
 """A group of its own: what Hypothesis would have come up too seldom."""
+
+
+SETUPS = st.builds(
+    setup_of,
+    st.sampled_from(FEATURE_SETS.among),
+    st.sampled_from(SIZES.among),
+    st.sampled_from(LIMITS.among),
+)
 
 
 def rotated(names: Sequence[str], which: int) -> list[str]:
@@ -73,9 +81,7 @@ class ConformanceMachine(Vocabulary, RuleBasedStateMachine):
     """
 
     @initialize(
-        features=st.sampled_from(FEATURE_SETS.among),
-        sizes=st.sampled_from(SIZES.among),
-        limits=st.sampled_from(LIMITS.among),
+        setup=SETUPS,
         left_out=st.sets(st.sampled_from(sorted(OPERATIONS)), max_size=8),
     )
     def start(self, **drawn: Any) -> None:  # noqa: ANN401 - see `begin`

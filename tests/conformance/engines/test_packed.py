@@ -7,14 +7,18 @@ from conformance.engines.budget import Budget
 from conformance.engines.decoding import (
     AGAIN_MAX,
     HEADER_BYTES,
+    LEFT_OUT_BYTES,
     NAMES,
     SLOT_BYTES,
+    THEME_BYTES,
+    UNTHEMED,
     PackedMachine,
     size_of,
 )
 from conformance.engines.packed import packed_test, run_packed
 from conformance.engines.scenario_run import probe
 from conformance.engines.setups import FEATURE_SETS
+from conformance.engines.themes import THEMES
 from conformance.interface import Feature, GetUserPages, Store
 from conformance.oracle.history import History
 from conformance.program import Program
@@ -85,12 +89,28 @@ def test_the_header_names_features_and_what_is_left_out() -> None:
     """The features by their place among the choices; a bit for each operation."""
     bit = 1 << NAMES.index("store")
     features = FEATURE_SETS.among.index(frozenset({Feature.PARITY}))
-    header = bytes([features, 0, 0, 0]) + bit.to_bytes(HEADER_BYTES - 4, "little")
+    left_out = bit.to_bytes(LEFT_OUT_BYTES, "little")
+    header = bytes([features, 0, 0, 0]) + bytes(THEME_BYTES) + left_out
 
     program = decoded(header + slot("store"))
 
     assert program.setup.features == {Feature.PARITY}
     assert program.operations == ()
+
+
+def test_a_theme_leaves_the_other_operations_out() -> None:
+    """And is set up as the scenario that it was taken from, if the header says so."""
+    number = next(i for i, t in enumerate(THEMES) if t.setup.features)
+    theme = THEMES[number]
+    other = next(name for name in NAMES if name not in theme.names)
+    header = bytes(4) + (UNTHEMED + number).to_bytes(THEME_BYTES, "little")
+    header += bytes([255] * LEFT_OUT_BYTES)
+
+    program = decoded(header + slot(other) + slot(theme.names[0]))
+
+    assert program.setup == theme.setup
+    assert other not in {operation.name for operation in program.operations}
+    assert program.operations
 
 
 def test_the_thing_used_last_is_used_again_as_the_header_says() -> None:

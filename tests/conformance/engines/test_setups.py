@@ -2,7 +2,13 @@
 
 from collections import Counter
 
-from conformance.engines.setups import FEATURE_SETS, LIMITS, SIZES, setup_of
+from conformance.engines.setups import (
+    FEATURE_SETS,
+    LIMITS,
+    SIZES,
+    offered_part,
+    setup_of,
+)
 from conformance.interface import Feature, Geometry, Setup
 
 ALL = frozenset(Feature)
@@ -10,7 +16,7 @@ ALL = frozenset(Feature)
 
 def test_zeros_mean_the_plain_setup() -> None:
     """What a search shrinks to has nothing special."""
-    plain = setup_of(FEATURE_SETS.at(0), SIZES.at(0), LIMITS.at(0), ALL)
+    plain = setup_of(FEATURE_SETS.at(0), SIZES.at(0), LIMITS.at(0))
 
     assert plain == Setup()
 
@@ -26,7 +32,9 @@ def test_every_feature_and_every_pair_is_drawn_but_half_have_none() -> None:
 
 def test_limits_are_set_only_where_they_are_obeyed() -> None:
     """They come with the feature, and the feature with the offer."""
-    small = frozenset({Feature.SMALL_LIMITS})
+    small = setup_of(frozenset({Feature.SMALL_LIMITS}), Geometry(), (63, 16))
 
-    assert setup_of(small, Geometry(), (63, 16), ALL).geometry.pin_bias == 16
-    assert setup_of(small, Geometry(), (63, 16), frozenset()) == Setup()
+    assert small.geometry.pin_bias == 16
+    assert offered_part(small, ALL) == small
+    assert offered_part(small, frozenset()) == Setup()
+    assert setup_of(frozenset(), Geometry(), (63, 16)) == Setup()
