@@ -1,5 +1,6 @@
 """The recorder: which lines ran between start and stop."""
 
+import os
 import subprocess
 import sys
 import types
@@ -91,7 +92,10 @@ def test_a_recorder_beside_another(
 
 
 def test_nothing_to_watch_costs_nothing() -> None:
-    """Not even the import of `coverage`."""
+    """Not even the import of `coverage`.
+
+    These tests may be measured themselves, and their children with them.
+    """
     code = (
         "import sys; from conformance.engines import lines, session;"
         "idle = lines.recorder([]); idle.start();"
@@ -99,4 +103,5 @@ def test_nothing_to_watch_costs_nothing() -> None:
         "assert 'coverage' not in sys.modules"
     )
 
-    subprocess.run([sys.executable, "-c", code], check=True)
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environ)
