@@ -22,6 +22,8 @@ STANDARD = frozenset[type](
 )
 """The classes of the layers, where nothing was replaced."""
 
+NOT_CACHED, NOTHING = PageView(is_cached=False), PageView()
+
 
 class Shown(Layers):
     """Every layer of one stack, and what it shows."""
@@ -33,14 +35,14 @@ class Shown(Layers):
         inode = self.files.names.get(file)
         found = None if inode is None else inode.space.pages.get(page)
         if found is None:
-            return PageView(is_cached=False)
+            return NOT_CACHED
         return show_page(self.memory, self.rmap, found)
 
     def pinned_page_view(self, pin: int, page: int) -> PageView:
         """Show the page behind a pin; nothing, if it has been put."""
         found = self.devices.find(pin, page)
         if found is None:
-            return PageView()
+            return NOTHING
         return show_page(self.memory, self.rmap, found)
 
     def mapped_page_view(self, process: int, mapping: int, page: int) -> PageView:
@@ -48,10 +50,10 @@ class Shown(Layers):
         found = self.mm.processes.get(process)
         vma = None if found is None else found.vmas.get(mapping)
         if vma is None or not 0 <= page < vma.pages:
-            return PageView()
+            return NOTHING
         pte = vma.process.ptes.get(vma.start + page)
         if pte is None:
-            return PageView()
+            return NOTHING
         return show_page(self.memory, self.rmap, pte.page)
 
     def page_mkwrite_count(self, file: int) -> int:

@@ -7,7 +7,7 @@ Interface:
 
 import inspect
 from collections.abc import Callable, Iterator
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import attrs
 
@@ -132,12 +132,20 @@ class Capabilities:
 def _options_used(operation: Operation) -> list[str]:
     """Return the fields that are not at their default, handles excepted."""
     return [
-        field.name
-        for field in attrs.fields(type(operation))
-        if field.name not in HANDLES
-        and field.default is not attrs.NOTHING
-        and getattr(operation, field.name) != field.default
+        name
+        for name, default in _options(operation.name)
+        if getattr(operation, name) != default
     ]
+
+
+@cache
+def _options(name: str) -> tuple[tuple[str, object], ...]:
+    """Return the fields of an operation that have defaults, with these."""
+    return tuple(
+        (field.name, field.default)
+        for field in attrs.fields(OPERATIONS[name])
+        if field.name not in HANDLES and field.default is not attrs.NOTHING
+    )
 
 
 def capabilities_of(stack: object, asked: Geometry) -> Capabilities:

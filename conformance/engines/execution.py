@@ -19,7 +19,7 @@ Interface:
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import attrs
@@ -39,6 +39,7 @@ from conformance.engines.invocation import (
 )
 from conformance.engines.observing import Observer
 from conformance.interface import (
+    OPERATIONS,
     Boot,
     DeviceAbort,
     DeviceComplete,
@@ -198,11 +199,9 @@ class Execution:
     def _arguments(self, method: str, operation: Operation) -> dict[str, Any]:
         accepted = self.capabilities.parameters[method]
         return {
-            field.name: getattr(operation, field.name)
-            for field in attrs.fields(type(operation))
-            if accepted is None
-            or field.name in accepted
-            or field.default is attrs.NOTHING
+            name: getattr(operation, name)
+            for name, is_optional in _fields(operation.name)
+            if accepted is None or name in accepted or not is_optional
         }
 
     def _parts(self, operation: Operation) -> list[tuple[str, Mapping[str, Any]]]:
@@ -338,6 +337,15 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - it is the implementation's
             self.history.crash = self.history.crash or _crash(None, error)
             self.is_over = True
+
+
+@cache
+def _fields(name: str) -> tuple[tuple[str, bool], ...]:
+    """Return the fields of an operation, and whether each may be left out."""
+    return tuple(
+        (field.name, field.default is not attrs.NOTHING)
+        for field in attrs.fields(OPERATIONS[name])
+    )
 
 
 def _background(stack: object) -> list[Invocation]:

@@ -8,7 +8,7 @@ Interface:
   * `asked(call)` and `answered(call)`: see `handle_state.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -105,6 +105,21 @@ _DIRTYING = (SetPageDirtyLock, PutUserPagesDirty, PutUserPagesDirtyLock)
 _NEEDS_MOUNT = (*_ON_FILE, Create, Sync, Freeze, FillDisk, FreeDisk, Umount)
 
 
+_WRONG_STATE: dict[type[Operation], tuple[Callable[[HandleState], bool], str]] = {
+    Hold: (lambda state: state.is_held, "the disk is held"),
+    Release: (lambda state: not state.is_held, "the disk is not held"),
+    Freeze: (lambda state: state.is_frozen, "the filesystem is frozen"),
+    Thaw: (lambda state: not state.is_frozen, "the filesystem is not frozen"),
+    FillDisk: (lambda state: state.is_full, "the disk is full"),
+    FreeDisk: (lambda state: not state.is_full, "the disk was not filled"),
+    Umount: (
+        lambda state: state.is_frozen or state.is_held,
+        "the filesystem is busy",
+    ),
+}
+"""In which state an operation cannot be asked, and how that is called."""
+
+
 @attrs.define(eq=False)
 class Handles(HandleState):
     """The handles of one run, and what can be done with them."""
@@ -190,17 +205,11 @@ class Handles(HandleState):
         return None if is_inside else f"device {operation.device} has no page {page}"
 
     def _state_trouble(self, operation: Operation) -> str | None:
-        troubles: dict[type[Operation], tuple[bool, str]] = {
-            Hold: (self.is_held, "the disk is held"),
-            Release: (not self.is_held, "the disk is not held"),
-            Freeze: (self.is_frozen, "the filesystem is frozen"),
-            Thaw: (not self.is_frozen, "the filesystem is not frozen"),
-            FillDisk: (self.is_full, "the disk is full"),
-            FreeDisk: (not self.is_full, "the disk was not filled"),
-            Umount: (self.is_frozen or self.is_held, "the filesystem is busy"),
-        }
-        applies, reason = troubles.get(type(operation), (False, ""))
-        return reason if applies else None
+        wrong = _WRONG_STATE.get(type(operation))
+        if wrong is None:
+            return None
+        applies, reason = wrong
+        return reason if applies(self) else None
 
     def _maker_trouble(self, operation: Operation) -> str | None:
         trouble = None

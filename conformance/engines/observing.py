@@ -25,6 +25,7 @@ class Observer:
     capabilities: Capabilities
     history: History
     handles: Handles
+    _methods: dict[str, Callable[..., Any] | None] = attrs.field(factory=dict)
 
     def sample(
         self, after: int, parked: Iterable[int], pending: Iterable[int]
@@ -94,11 +95,10 @@ class Observer:
         return _checked(method(), kind)
 
     def _method(self, name: str) -> Callable[..., Any] | None:
-        if name not in self.capabilities.observations:
-            return None
-        method = getattr(self.stack, name)
-        assert callable(method)
-        return method  # type: ignore[no-any-return]  # checked by its results
+        if name not in self._methods:
+            is_offered = name in self.capabilities.observations
+            self._methods[name] = getattr(self.stack, name) if is_offered else None
+        return self._methods[name]
 
 
 def _checked(value: object, kind: type[Shown]) -> Shown:
