@@ -57,19 +57,21 @@ class _Tree:
     def grow(self) -> None:
         """Find every state, together with what was told on the way if that matters."""
         queue = deque([((0, 0), -1)])
-        self.parents[0, 0] = None
+        parents, all_edges = self.parents, self.graph.edges
+        parents[0, 0] = None
         while queue:
             at, last = queue.popleft()
-            edges = self.graph.edges[at[0]]
+            edges = all_edges[at[0]]
             can_go_on = any(edge.thread == last for edge in edges)
             for edge in edges:
-                to = (edge.target, self._tell(at, edge))
-                if to in self.parents:
+                is_silent = self.coverage is None or not edge.effect.told
+                to = (edge.target, at[1] if is_silent else self._tell(at, edge))
+                if to in parents:
                     continue
-                if len(self.parents) >= self.limit:
+                if len(parents) >= self.limit:
                     self.is_whole = False
                     return
-                self.parents[to] = at, edge
+                parents[to] = at, edge
                 if edge.thread == last or not can_go_on:
                     queue.appendleft((to, edge.thread))
                 else:
@@ -78,7 +80,7 @@ class _Tree:
     def _tell(self, at: tuple[int, _Told], edge: Edge) -> _Told:
         """Return what has been told after a step."""
         told = at[1]
-        for number in edge.told if self.coverage is not None else ():
+        for number in edge.told:
             entry = self.graph.entries[number]
             if isinstance(entry, Asked):
                 told = self._add(told, number, edge.thread, self._seen(at[0]))
@@ -190,20 +192,23 @@ def measure(graph: Graph) -> Measure:
     calls = len(graph.race.calls)
     schedules: dict[int, int] = {}
     depth: dict[int, int] = {}
-    points: dict[int, list[int]] = {}
+    points: dict[int, tuple[int, ...]] = {}
     for node in order:
         known = [edge for edge in graph.edges[node] if edge.target in schedules]
-        schedules[node] = sum(schedules[edge.target] for edge in known) or 1
-        depth[node] = max((depth[edge.target] + 1 for edge in known), default=0)
-        points[node] = [0] * calls
-        for edge in known:
-            passed = list(points[edge.target])
-            stand = graph.stand(edge.target, edge.thread)
-            if edge.thread < calls and stand.point is not None:
-                passed[edge.thread] += 1
-            points[node] = list(map(max, points[node], passed))
+        schedules[node] = sum([schedules[edge.target] for edge in known]) or 1
+        depth[node] = max([depth[edge.target] + 1 for edge in known], default=0)
+        passed = [_passed(graph, edge, points[edge.target]) for edge in known]
+        points[node] = tuple(map(max, zip(*passed, strict=True))) or (0,) * calls
     counted = None if has_circle else schedules[0]
-    return Measure(counted, depth[0], tuple(points[0]))
+    return Measure(counted, depth[0], points[0])
+
+
+def _passed(graph: Graph, edge: Edge, after: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the points that each call passes, when it passes some after a step."""
+    thread = edge.thread
+    if thread >= len(after) or graph.stands[edge.effect.place].point is None:
+        return after
+    return *after[:thread], after[thread] + 1, *after[thread + 1 :]
 
 
 def _order(graph: Graph) -> tuple[list[int], bool]:

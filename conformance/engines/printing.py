@@ -11,7 +11,8 @@ it is, raises `UnprintableError`, and its state is then equal to no other.
 
 Interface:
   * `Printer(name_of).print(value)` returns something hashable. One printer for each
-    call: a container met a second time is printed as the same one.
+    call: a container met a second time is printed as the same one. One that the stack
+    holds, too, is printed with its place there (`holder_of`).
   * `is_shared` tells afterwards whether something that can change is held by others,
     too: then the print may change while the call stands still. It is told from counts
     of references, and may be a false yes.
@@ -73,6 +74,8 @@ class Printer:
     """Prints the values of one state."""
 
     name_of: Naming = nameless
+    holder_of: Naming = nameless
+    """Returns where the stack holds a value that can be changed; None: nowhere."""
     named: set[int] = attrs.field(factory=set[int])
     """The things printed by their names, by identity."""
     _met: dict[int, int] = attrs.field(factory=dict[int, int])
@@ -101,14 +104,16 @@ class Printer:
             return ("again", self._met[id(value)])
         self._met[id(value)] = len(self._met)
         self._kept.append(value)
-        return (type(value).__qualname__, self._content(value))
+        kind, holder = type(value).__qualname__, self.holder_of(value)
+        content = self._content(value)
+        return (kind, content) if holder is None else (kind, content, holder)
 
     def is_shared(self) -> bool:
         """Tell whether others may hold something printed that can be changed."""
         if self._is_view:
             return True
         for value in self._kept:
-            if not isinstance(value, FIXED) and not _is_value(value):
+            if not is_fixed(value):
                 held = sys.getrefcount(value) - COUNTED_BY_US
                 if held > self._times[id(value)]:
                     return True
@@ -158,8 +163,9 @@ class Printer:
     def _callable(self, value: object) -> Hashable:
         match value:
             case FunctionType():
+                by_name = (value.__kwdefaults__ or {}).values()
                 cells = value.__closure__ or ()
-                given = (*(value.__defaults__ or ()), *cells)
+                given = (*(value.__defaults__ or ()), *by_name, *cells)
                 return (value.__code__, self._all(given))
             case MethodType():
                 return (value.__func__.__qualname__, self.print(value.__self__))
@@ -190,6 +196,11 @@ class Printer:
             for each in by_name.values():
                 self._times[id(each)] = self._times.get(id(each), 0) + 1
         return (frame.f_code, frame.f_lasti, assigned, self._all(held))
+
+
+def is_fixed(value: object) -> bool:
+    """Tell whether something cannot be changed by others than who holds it."""
+    return isinstance(value, FIXED) or _is_value(value)
 
 
 def _is_value(value: object) -> bool:

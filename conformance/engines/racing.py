@@ -227,7 +227,7 @@ class RaceRun:
     def _stand_of(self, thread: Thread, body: Invocation, anatomy: Anatomy) -> Stand:
         last = self._paces[thread].last
         point = None if last is None else last.point
-        printer = Printer(anatomy.named)
+        printer = Printer(anatomy.named, anatomy.holder_of)
         try:
             held = printer.print((body.body, body.waiting, body.resume))
             is_shared = printer.is_shared() or anatomy.is_loose_in(printer)

@@ -14,41 +14,44 @@ of what their steps are remembered by, and looked at anew after each.
 A stack without `fingerprint` asks for none of this: its states are like no others, so
 that every order is enumerated. So is a place, or a stack, that cannot be printed.
 
-Steps that are not remembered are run on a real stack: from boot, by the choices that
-lead to the state, then on and on as long as there is something new. Whenever a state is
-reached in this way, what is really there is compared with what was put together: each
-such run checks all steps remembered on its way. A difference, or a fingerprint that is
-not the same for the same parts, means that the stack keeps something where it cannot be
-seen, or is not deterministic (`ForgetfulError`).
+Steps that are not remembered are run on a real stack (see `visiting.py`). It goes on,
+by steps that are known, as long as something new is near, and else starts again from
+boot. Whenever it comes to a state in this way, what is really there is compared with
+what was put together: each such run checks all steps remembered on its way. A
+difference, or a fingerprint that is not the same for the same parts, means that the
+stack keeps something where it cannot be seen, or is not deterministic
+(`ForgetfulError`).
 
 Interface:
   * `Graph(boot, race)`, `explore(goes_on)`, then `nodes`, `edges`, `way(node)`.
   * `shown(node)` is what the harness sees when it looks at the stack in a state.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 
 import attrs
 
-from conformance.engines.memory import Memory, Numbers
-from conformance.engines.racing import RaceRun, Stand, Thread, started
-from conformance.engines.states import Answered, Asked, Edge, Effect, Entry, Node, Shown
-from conformance.engines.touching import WHOLE, Anatomy, Part
+from conformance.engines.memory import Lore, Memory, Numbers
+from conformance.engines.racing import Stand, Thread
+from conformance.engines.states import Answered, Edge, Effect, Entry, Node, Shown
+from conformance.engines.touching import WHOLE
+from conformance.engines.visiting import OVER, Visit
 from conformance.interface import Boot
 from conformance.scenarios.races import Race
 
 Number = int
+_Ahead = tuple[Number, list[Thread]]
 
 
 class ForgetfulError(Exception):
     """Two states that were taken for the same are not."""
 
 
-_USES_HANDLES = Effect((), -1)
+_BEGINNING = (-1, -1)
+"""Stands for the step by which the beginning is found."""
+_USES_HANDLES = Effect(-1, -1)
 """Remembered for a step that has to be looked up with the handles in use as well."""
-OVER: Part = (("run",), "over")
-"""The part that says how a run ended early: a crash, or a call without end."""
 
 
 @attrs.define(eq=False)
@@ -61,38 +64,49 @@ class Graph:
     edges: list[list[Edge]] = attrs.field(factory=list[list[Edge]])
     """From each state, in the order of the threads."""
     entries: dict[Number, Entry] = attrs.field(factory=dict[Number, Entry])
-    stands: list[Stand] = attrs.field(factory=list[Stand])
     steps_run: int = 0
     """Steps that were run on a real stack, not remembered."""
-    boots: int = 0
     is_whole: bool = True
     """False: the exploration was ended early."""
     memory: Memory = attrs.field(factory=Memory)
-    _handles: Numbers = attrs.field(factory=Numbers)
-    _places: Numbers = attrs.field(factory=Numbers)
-    _told: Numbers = attrs.field(factory=Numbers)
-    _ways: list[tuple[Number, Thread] | None] = attrs.field(
-        factory=list[tuple[Number, Thread] | None]
+    _visit: Visit = attrs.field(init=False)
+    _at: Number = -1
+    """The state in which the real run is."""
+    _ways: dict[Number, tuple[Number, Thread]] = attrs.field(
+        factory=dict[Number, tuple[Number, Thread]]
     )
-    _shared: set[Number] = attrs.field(factory=set[Number])
-    """Places that others may change."""
+    """For each state, the step by which it was found, and from where."""
     _known: dict[Node, Number] = attrs.field(factory=dict[Node, Number])
     _prints: dict[Number, Hashable] = attrs.field(factory=dict[Number, Hashable])
     """The fingerprint of each stack that was really there."""
-    _over: Number = -1
-    _whole: Number = -1
+    _steps: dict[Hashable, Lore] = attrs.field(factory=dict[Hashable, Lore])
+    """What steps do, by the place of the thread, and what else they depend on."""
+    _readiness: dict[Number, Lore] = attrs.field(factory=dict[Number, Lore])
+    """Whether a thread that waits can go on, by its place."""
+    _shows: dict[Number, Lore] = attrs.field(factory=dict[Number, Lore])
+    """What the stack shows, by the handles in use."""
     _once: dict[tuple[Number, Thread], Effect] = attrs.field(
         factory=dict[tuple[Number, Thread], Effect]
     )
     """Steps from one state that lead to what is like no other."""
-    _run: RaceRun | None = None
-    _at: Number = -1
-    """The state in which the real run is."""
-    _anatomy: Anatomy = attrs.field(init=False)
+    _told: Numbers = attrs.field(factory=Numbers)
+    _over: Number = -1
+    _whole: Number = -1
 
     def __attrs_post_init__(self) -> None:
+        self._visit = Visit(self.boot, self.race, self.memory)
         self._over = self.memory.parts.of(OVER)
         self._whole = self.memory.parts.of(WHOLE)
+
+    @property
+    def stands(self) -> Sequence[Stand]:
+        """Every place where a thread stands in some state."""
+        return self._visit.stands
+
+    @property
+    def boots(self) -> int:
+        """How often a real run was started."""
+        return self._visit.boots
 
     # --- exploring ----------------------------------------------------------------
 
@@ -100,7 +114,7 @@ class Graph:
         """Find every state and every step, as long as `goes_on` allows it."""
         self._go_to(None)
         todo = list(self._new())
-        later: list[tuple[Number, Thread]] = []
+        later: dict[Number, list[Thread]] = {}
         while todo or later:
             if not goes_on():
                 self.is_whole = False
@@ -108,13 +122,23 @@ class Graph:
             if todo:
                 node = todo.pop()
                 lacking = [t for t in self._threads(node) if not self._link(node, t)]
-                later += [(node, thread) for thread in reversed(lacking)]
+                if lacking:
+                    later[node] = lacking[::-1]
             else:
-                node, thread = later.pop()
-                if not self._link(node, thread):
-                    self._learn(node, thread)
-                    assert self._link(node, thread), "a step was not remembered"
+                self._catch_up(later)
             todo += self._new()
+
+    def _catch_up(self, later: dict[Number, list[Thread]]) -> None:
+        """Add a step that was lacking; learn one that is near to the real run."""
+        node = next(reversed(later))
+        if not self._link(node, later[node][-1]):
+            node, _ = self._ahead(later) or (node, [])
+            if not self._link(node, later[node][-1]):
+                self._learn(node, later[node][-1])
+                assert self._link(node, later[node][-1]), "a step was not remembered"
+        later[node].pop()
+        if not later[node]:
+            del later[node]
 
     def _new(self) -> Iterator[Number]:
         """Yield the states that have come up since this was last asked."""
@@ -127,12 +151,7 @@ class Graph:
 
     def way(self, node: Number) -> list[Thread]:
         """Return the choices by which a state was found."""
-        choices = []
-        step = self._ways[node]
-        while step is not None:
-            choices.append(step[1])
-            step = self._ways[step[0]]
-        return choices[::-1]
+        return _path(self._ways, node)
 
     def finals(self) -> list[Number]:
         """Return the states in which nothing can go on."""
@@ -154,7 +173,7 @@ class Graph:
         if stand.is_over or not stand.is_asked:
             return False
         is_free = stand.waits_for is None
-        return is_free or self.memory.recall(("ready", place), state.stack) is True
+        return is_free or self._recall_ready(place, state) is True
 
     def is_at_rest(self, node: Number) -> bool:
         """Tell whether no actor of the stack can go on in a state."""
@@ -181,24 +200,19 @@ class Graph:
     def shown(self, node: Number) -> Shown:
         """Return what the stack shows in a state."""
         state = self.nodes[node]
-        key = ("shown", state.handles)
-        known = self.memory.recall(key, state.stack)
+        lore = self._shows.setdefault(state.handles, Lore())
+        known = self.memory.recall(lore, state.stack)
         if known is None:
-            run, parts = self._go_to(node), set[Part]()
-            with self._reading(parts):
-                sample = run.execution.sample()
-            assert sample is not None, "the stack cannot be looked at"
-            content = repr(attrs.evolve(sample, moment=0))
-            known = Shown(self._told.of(content), sample)
-            self.memory.note(key, state.stack, parts, known)
+            self._go_to(node)
+            sample, read = self._visit.sample()
+            known = Shown(self._told.of(repr(sample)), sample)
+            self.memory.note(lore, state.stack, read, known)
         assert isinstance(known, Shown)
         return known
 
     def close(self) -> None:
         """Let go of the stack."""
-        if self._run is not None:
-            self._run.execution.close()
-            self._run = None
+        self._visit.close()
 
     # --- remembering --------------------------------------------------------------
 
@@ -206,14 +220,16 @@ class Graph:
         """Add the step of a thread from a state; tell whether it is known."""
         state = self.nodes[node]
         place = state.places[thread]
-        stand = self.stands[place]
+        stand = self._visit.stands[place]
         if stand.is_over:
             return True
         if stand.waits_for is not None:
-            is_ready = self.memory.recall(("ready", place), state.stack)
+            is_ready = self._recall_ready(place, state)
             if not is_ready:
                 return is_ready is not None
-        effect = self._once.get((node, thread)) or self._recall(state, thread)
+        effect = self._recall(state, thread)
+        if effect is None:
+            effect = self._once.get((node, thread))
         if effect is None:
             return False
         if effect.has_moved:
@@ -221,26 +237,35 @@ class Graph:
             self.edges[node].append(Edge(thread, target, effect))
         return True
 
+    def _recall_ready(self, place: Number, state: Node) -> object:
+        lore = self._readiness.get(place)
+        return None if lore is None else self.memory.recall(lore, state.stack)
+
     def _recall(self, state: Node, thread: Thread) -> Effect | None:
-        key = self._key(state, thread)
-        effect = self.memory.recall(key, state.stack)
+        effect = self.memory.recall(self._lore(state, thread), state.stack)
         if effect is _USES_HANDLES:
-            effect = self.memory.recall((*key, state.handles), state.stack)
+            lore = self._lore(state, thread, state.handles)
+            effect = self.memory.recall(lore, state.stack)
         assert effect is None or isinstance(effect, Effect)
         return effect
 
-    def _key(self, state: Node, thread: Thread) -> tuple[Hashable, ...]:
-        others = self._others(state, thread)
-        return ("step", state.places[thread], others)
+    def _lore(self, state: Node, thread: Thread, *handles: Number) -> Lore:
+        """Return what is known of steps that begin like that of a thread."""
+        key: Hashable = state.places[thread]
+        if handles or not self._visit.shared.isdisjoint(state.places):
+            key = (key, self._others(state, thread), handles)
+        lore = self._steps.get(key)
+        if lore is None:
+            lore = self._steps[key] = Lore()
+        return lore
 
     def _others(self, state: Node, thread: Thread) -> tuple[tuple[Thread, Number], ...]:
         """Return the other threads whose place a step may change, and their places."""
-        if self._shared.isdisjoint(state.places):
-            return ()
+        shared = self._visit.shared
         return tuple(
             (other, place)
             for other, place in enumerate(state.places)
-            if other != thread and place in self._shared
+            if other != thread and place in shared
         )
 
     def _after(self, state: Node, thread: Thread, effect: Effect) -> Node:
@@ -252,113 +277,97 @@ class Graph:
         handles = state.handles if effect.handles is None else effect.handles
         return Node(stack, handles, tuple(places))
 
-    def _number(self, state: Node, way: tuple[Number, Thread] | None) -> Number:
+    def _number(self, state: Node, way: tuple[Number, Thread]) -> Number:
         number = self._known.setdefault(state, len(self.nodes))
         if number == len(self.nodes):
             self.nodes.append(state)
-            self._ways.append(way)
+            self._ways[number] = way
         return number
 
     # --- real runs ----------------------------------------------------------------
 
-    def _go_to(self, node: Number | None) -> RaceRun:
-        """Return a real run that is in a state; None: at the beginning."""
-        if self._run is not None and self._at == node:
-            return self._run
-        self.close()
-        self._run = run = started(self.boot, self.race, looks=False)
-        self._anatomy = Anatomy.of(run.execution.stack, run.execution)
-        self.boots += 1
-        for thread in () if node is None else self.way(node):
-            run.step(thread)
-        stack = self.memory.stack(self._look(run))
-        places = tuple(self._place(run, t) for t in range(run.threads))
-        found = Node(stack, self._handles.of(run.print_handles()), places)
-        self._at = self._number(found, None)
+    def _go_to(self, node: Number | None) -> None:
+        """Take the real run to a state; None: to the beginning."""
+        way = [] if node is None else self.way(node)
+        ahead = None if node is None else self._ahead((node,))
+        if ahead is None:
+            found = self._visit.boot(way)
+        elif ahead[1]:
+            found = self._visit.walk(ahead[1], way, self.nodes[self._at])
+        else:
+            return
+        self._at = self._number(found, _BEGINNING)
         if node not in (None, self._at):
             raise ForgetfulError(_FORGETFUL)
-        self._note_ready(run, found)
-        return run
+        self._note_ready(found)
 
-    def _look(self, run: RaceRun) -> dict[Part, Hashable]:
-        """Return every part of the stack."""
-        history = run.execution.history
-        if run.execution.is_over:
-            crash = history.crash and history.crash.message
-            return {OVER: (history.inconclusive, crash)}
-        parts = self._anatomy.look()
-        return {WHOLE: run.unlike_all_others()} if parts is None else parts
+    def _ahead(self, wanted: Container[Number]) -> _Ahead | None:
+        """Return which wanted state the real run comes to first, and the steps to it.
 
-    def _reading(self, parts: set[Part]) -> AbstractContextManager[None]:
-        """Note which parts of the stack are read meanwhile."""
-        return self._anatomy.reading(parts)
+        Returns:
+            None: none of them is near; to boot is as good.
+        """
+        if self._visit.is_over:
+            return None
+        steps: dict[Number, tuple[Number, Thread]] = {self._at: _BEGINNING}
+        queue = deque(steps)
+        while queue and len(steps) < NEAR_MAX:
+            node = queue.popleft()
+            if node in wanted:
+                return node, _path(steps, node)
+            for edge in self.edges[node]:
+                if edge.target not in steps:
+                    steps[edge.target] = node, edge.thread
+                    queue.append(edge.target)
+        return None
 
-    def _place(self, run: RaceRun, thread: Thread) -> Number:
-        stand = run.stand(thread, self._anatomy)
-        place = self._places.of(stand)
-        if place == len(self.stands):
-            self.stands.append(stand)
-            if stand.is_shared:
-                self._shared.add(place)
-        return place
-
-    def _note_ready(self, run: RaceRun, state: Node) -> None:
+    def _note_ready(self, state: Node) -> None:
+        """Note which threads can go on in the state that the real run is in."""
         for thread, place in enumerate(state.places):
-            key = ("ready", place)
             if self.stands[place].waits_for is None:
                 continue
-            if self.memory.recall(key, state.stack) is None:
-                parts = set[Part]()
-                with self._reading(parts):
-                    is_ready = run.is_ready(thread)
-                self.memory.note(key, state.stack, parts, is_ready)
+            lore = self._readiness.setdefault(place, Lore())
+            if self.memory.recall(lore, state.stack) is None:
+                is_ready, read = self._visit.is_ready(thread)
+                self.memory.note(lore, state.stack, read, is_ready)
 
     def _learn(self, node: Number, thread: Thread) -> None:
         """Run the step of a thread from a state, and remember what it does."""
-        run, state = self._go_to(node), self.nodes[node]
-        if self.stands[state.places[thread]].waits_for and not run.is_ready(thread):
+        self._go_to(node)
+        state = self.nodes[node]
+        place = state.places[thread]
+        if self.stands[place].waits_for and not self._recall_ready(place, state):
             return
-        key, parts = self._key(state, thread), set[Part]()
-        begin = len(run.execution.history.events)
-        was_asked = self.stands[state.places[thread]].is_asked
-        with self._reading(parts):
-            has_moved = run.step(thread)
+        others = [other for other, _ in self._others(state, thread)]
+        taken = self._visit.step(thread, state, others, self.way(node))
         self.steps_run += 1
-        writes = self.memory.difference(state.stack, self._look(run))
-        others = tuple((o, self._place(run, o)) for o, _ in self._others(state, thread))
-        place = self._place(run, thread)
-        entries = _entries(run, thread, begin, was_asked=was_asked)
-        handles = None
-        if not was_asked or self.stands[place].is_over:
-            self.memory.note(key, state.stack, parts, _USES_HANDLES)
-            key = (*key, state.handles)
-            handles = self._handles.of(run.print_handles())
-        told = tuple(self._entry(entry) for entry in entries)
-        effect = Effect(writes, place, handles, others, told, has_moved)
+        lore, handles = self._lore(state, thread), None
+        if not self.stands[place].is_asked or self.stands[taken.place].is_over:
+            self.memory.note(lore, state.stack, taken.read, _USES_HANDLES)
+            lore, handles = self._lore(state, thread, state.handles), taken.handles
+        told = tuple(self._entry(entry) for entry in taken.entries)
+        effect = Effect(
+            taken.writes, taken.place, handles, taken.others, told, taken.has_moved
+        )
         if self._is_odd(effect):
             self._once[node, thread] = effect
         else:
-            self.memory.note(key, state.stack, parts, effect)
-        self._arrive(run, self._after(state, thread, effect), (node, thread))
-
-    def _arrive(self, run: RaceRun, state: Node, way: tuple[Number, Thread]) -> None:
-        """Note that the real run has come to a state."""
-        self._at = self._number(state, way)
-        self._check(run, state.stack)
-        self._note_ready(run, state)
+            self.memory.note(lore, state.stack, taken.read, effect)
+        after = self._after(state, thread, effect)
+        self._at = self._number(after, (node, thread))
+        self._check(after)
+        self._note_ready(after)
 
     def _is_odd(self, effect: Effect) -> bool:
         """Tell whether a step leads to something that is like no other."""
         places = [effect.place, *(place for _, place in effect.others)]
-        is_whole = any(part == self._whole for part, _ in effect.writes)
+        is_whole = self.memory.is_written(self._whole, effect.writes)
         return is_whole or any(self.stands[place].is_odd for place in places)
 
-    def _check(self, run: RaceRun, stack: Number) -> None:
+    def _check(self, state: Node) -> None:
         """Check that the same parts have the same fingerprint."""
-        if run.execution.is_over or not self._anatomy.is_apart:
-            return
-        seen = self._anatomy.fingerprint()
-        if self._prints.setdefault(stack, seen) != seen:
+        seen = self._visit.fingerprint()
+        if seen is not None and self._prints.setdefault(state.stack, seen) != seen:
             raise ForgetfulError(_FORGETFUL)
 
     def _entry(self, entry: Entry) -> Number:
@@ -370,22 +379,18 @@ class Graph:
         return number
 
 
+NEAR_MAX = 100
+"""States looked through for one that the real run can go on to, before it boots."""
 _FORGETFUL = (
     "a state was not what the same steps led to before: the stack keeps something that "
     "cannot be reached from it, or it is not deterministic"
 )
 
 
-def _entries(
-    run: RaceRun, thread: Thread, begin: int, *, was_asked: bool
-) -> list[Entry]:
-    """Return what a step added to the history of a run."""
-    entries: list[Entry] = [e for _, e in run.execution.history.events[begin:]]
-    if thread >= len(run.race.calls):
-        return entries
-    call = run.call_of(thread)
-    if not was_asked:
-        entries.insert(0, Asked(call.skipped))
-    if call.answered is not None:
-        entries.append(Answered(call.result, call.error))
-    return entries
+def _path(steps: dict[Number, tuple[Number, Thread]], node: Number) -> list[Thread]:
+    """Return the steps that lead to a state, by the last step to each."""
+    path = []
+    while steps[node] != _BEGINNING:
+        node, thread = steps[node]
+        path.append(thread)
+    return path[::-1]

@@ -69,7 +69,7 @@ class Teller:
         """Return what is the same for schedules that have the same history."""
         graph, node, gist = self.graph, 0, list[Hashable]()
         for edge in way:
-            for number in edge.told:
+            for number in edge.effect.told:
                 gist.append(number)
                 entry = graph.entries[number]
                 if isinstance(entry, (Asked, Answered)):

@@ -1,5 +1,7 @@
 """What a graph of the states of a race is made of; see `remembering.py`."""
 
+from typing import NamedTuple
+
 import attrs
 
 from conformance.engines.racing import Thread
@@ -40,9 +42,8 @@ Entry = Asked | Answered | Event
 """What a step adds to the history."""
 
 
-@attrs.frozen
-class Node:
-    """A state of a race, its parts by number."""
+class Node(NamedTuple):
+    """A state of a race, its parts by number; there are tens of thousands."""
 
     stack: Number
     handles: Number
@@ -54,8 +55,8 @@ class Node:
 class Effect:
     """What a step does."""
 
-    writes: tuple[tuple[Number, Number], ...]
-    """Parts of the stack, and what stands there afterwards."""
+    writes: Number
+    """What it writes to the stack."""
     place: Number
     handles: Number | None = None
     """None: the handles in use stay as they are."""
@@ -66,9 +67,8 @@ class Effect:
     has_moved: bool = True
 
 
-@attrs.frozen(eq=False)
-class Edge:
-    """A step from one state to another."""
+class Edge(NamedTuple):
+    """A step from one state to another; there are tens of thousands."""
 
     thread: Thread
     target: Number

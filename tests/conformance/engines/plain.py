@@ -5,7 +5,7 @@ What the cleverer way is compared with; it shares nothing with it but `RaceRun`.
 
 from collections.abc import Iterator
 
-from conformance.engines.racing import Thread, run_schedule, started
+from conformance.engines.racing import Thread, started
 from conformance.interface import Boot
 from conformance.oracle.history import History
 from conformance.scenarios.races import Race
@@ -17,17 +17,11 @@ def enumerate_schedules(
     """Yield every schedule of a race, and its history."""
     todo: list[tuple[Thread, ...]] = [()]
     while todo:
-        choices = todo.pop()
-        enabled = _enabled_after(boot, race, choices)
-        if not enabled:
-            yield choices, run_schedule(boot, race, choices)
-        todo += [(*choices, thread) for thread in reversed(enabled)]
-
-
-def _enabled_after(boot: Boot, race: Race, choices: tuple[Thread, ...]) -> list[Thread]:
-    running = started(boot, race)
-    for thread in choices:
-        running.step(thread)
-    enabled = running.enabled()
-    running.execution.close()
-    return enabled
+        running, choices = started(boot, race), list(todo.pop())
+        for thread in choices:
+            running.step(thread)
+        while enabled := running.enabled():
+            todo += [(*choices, thread) for thread in reversed(enabled[1:])]
+            running.step(enabled[0])
+            choices.append(enabled[0])
+        yield tuple(choices), running.finish()
