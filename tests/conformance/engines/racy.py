@@ -57,6 +57,11 @@ class Racy:
         yield Step("fsync.flushed")
         self.holder = None
 
+    def reclaim(self, file: int) -> None:
+        """Forget, at once, what is not safe; somebody may hold the lock meanwhile."""
+        if self.holder is None:
+            self.words = {at: self.safe.get(at, 0) for at in self.words}
+
     def power_cut(self) -> PowerCutImage:
         """Show what is safe."""
         words = tuple(self.safe.get((0, word), 0) for word in range(2))
