@@ -39,6 +39,18 @@ def made(
     return run
 
 
+def test_schedules_of_what_is_not_stepped_are_no_pass(
+    project: Path, pytester: pytest.Pytester
+) -> None:
+    """The engine alone, on a stack whose calls block: skipped, and it says why."""
+    result = pytester.runpytest_inprocess(
+        "--gup-impl=good", "--gup-engines=schedules", "--gup-rules=WB-WALK", "-rs"
+    )
+
+    result.assert_outcomes(passed=1, skipped=1)  # the test that passes is the user's
+    result.stdout.fnmatch_lines(["SKIPPED*not-observable: stepping*"])
+
+
 # --- switched off -----------------------------------------------------------------
 
 OFF = """
