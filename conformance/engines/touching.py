@@ -322,6 +322,10 @@ def _noting(kind: type) -> type:
         return found
 
     def set_(thing: object, field: str, value: object) -> None:
+        with suppress(AttributeError):
+            # What becomes of a thing that was there depends on which it was.
+            if type(get_as_before(thing, field)) not in QUICK:
+                _NOTES[-1].read.add((id(thing), field))
         _note_assigned(thing, field, slots)
         set_as_before(thing, field, value)
 
