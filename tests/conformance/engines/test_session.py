@@ -7,8 +7,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from conformance.engines import session, work
+from conformance.engines import work
 from conformance.engines.budget import Budget
+from conformance.engines.gathering import Gathering
 from conformance.engines.judge import Judgement
 from conformance.engines.plan import Plan
 from conformance.engines.session import (
@@ -346,7 +347,7 @@ def test_a_program_that_does_not_boot_is_not_smaller() -> None:
 def test_an_unknown_message_is_a_defect() -> None:
     """Of ours: parent and child speak the same language."""
     tally = Tally(RULES, look_at(boot_good, plan()), Promise.DOCUMENT)
-    gathering = session._Gathering(tally, plan())
+    gathering = Gathering(tally, plan())
 
     with pytest.raises(AssertionError, match="the child sent 'hello'"):
         gathering._take("hello")
