@@ -144,11 +144,15 @@ class Corpus:
         """Say so if what was run again was not violated; nothing is forgotten."""
         said = self._verdicts.get(again.id, set())
         if said and said <= OBEYED:
-            self.remarks.append(f"not violated this time: {again.label}")
+            word = "did not crash" if again.is_crash else "not violated"
+            self.remarks.append(f"{word} this time: {again.label}")
+        if again.is_crash and Verdict.CRASHED.value in said:
+            self.remarks.append(f"crashed again: {again.label}")
 
     def _forget(self, path: Path, fixed: Counterexample) -> None:
         if not self.is_ours:
-            self.remarks.append(f"no longer violated: {fixed.label}")
+            word = "no longer crashes" if fixed.is_crash else "no longer violated"
+            self.remarks.append(f"{word}: {fixed.label}")
             return
         # What was seen only once may be there still.
         word = "dropped" if fixed.is_unsteady else "fixed"

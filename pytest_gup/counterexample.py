@@ -1,4 +1,4 @@
-"""A counterexample: one violation with all that is needed to run it again.
+"""A counterexample: one violation, or crash, with all that is needed to run it again.
 
 Interface:
   * `id_of(implementation, rule, program)` is its short name: what has the same
@@ -26,6 +26,8 @@ from conformance.verdicts import Promise
 FORMAT = 1
 """Version of the stored form; raised when an old reader would misread a new file."""
 ID_DIGITS = 8
+CRASH = "crash"
+"""What stands for the rule in the id of a crash: it has nothing to do with one."""
 
 
 @attrs.frozen
@@ -35,6 +37,7 @@ class Counterexample:
     implementation: str
     """The SPEC that names it."""
     rule: str
+    """Of a crash: one that it took the verdict from."""
     program: Program
     promise: Promise
     sentence: str
@@ -45,13 +48,21 @@ class Counterexample:
     """Digests of smaller programs that were tried, if it is not minimal."""
     earlier: tuple[str, ...] = ()
     """Ids that it had when it was longer: it is found by them, too."""
+    is_crash: bool = False
+    crashed: tuple[str, ...] = ()
+    """Of a crash: the rules that it took the verdict from; none: all."""
     more: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     """For people: the clause, the suite's version, the scenario, the timeline."""
 
     @functools.cached_property
     def id(self) -> str:
         """Its short name."""
-        return id_of(self.implementation, self.rule, self.program)
+        return id_of(self.implementation, self.what, self.program)
+
+    @property
+    def what(self) -> str:
+        """What it is: the rule that is violated, or a crash."""
+        return CRASH if self.is_crash else self.rule
 
     @property
     def is_unsteady(self) -> bool:
@@ -62,11 +73,19 @@ class Counterexample:
     def label(self) -> str:
         """Its short name, its rule, and whether it was seen only once."""
         once = f", which {NO_REPETITION}" if self.is_unsteady else ""
-        return f"{self.id} ({self.rule}){once}"
+        return f"{self.id} ({self.what}){once}"
 
     def known(self) -> Known:
         """Return it as something for an engine to run."""
-        return Known(self.id, self.rule, self.program, self.is_minimal, self.tried)
+        return Known(
+            self.id,
+            self.rule,
+            self.program,
+            self.is_minimal,
+            self.tried,
+            self.is_crash,
+            self.crashed,
+        )
 
     def follows(self, old: "Counterexample | None") -> "Counterexample":
         """Return it with the ids of the one that it was shrunk from."""
@@ -95,24 +114,34 @@ def command(implementation: str, id: str, corpus: str | None = None) -> str:
     return shlex.join(words)
 
 
+def is_in(record: Mapping[str, Any]) -> bool:
+    """Tell whether a node found a violation, or a crash in a known program."""
+    return "violation" in record or "program" in record.get("crash", ())
+
+
 def from_record(
     record: Mapping[str, Any], promise: Promise, suite: str
 ) -> Counterexample:
-    """Return what a node found; `record` is of a rule that was violated."""
-    violation = record["violation"]
-    clause = BY_ID[record["rule"]].clause
+    """Return what a node found; `record` is of a rule that was violated, or crashed."""
+    is_crash = "crash" in record
+    violation = record["crash" if is_crash else "violation"]
+    rule = violation["rule"] if is_crash else record["rule"]
+    clause = BY_ID[rule].clause
+    words = {"clause": f"{clause.source}, {clause.place}: {clause.norm}"}
     return Counterexample(
         record["implementation"],
-        record["rule"],
+        rule,
         programs.from_json(violation["program"]),
         promise,
         violation["sentence"],
         violation["minimal"],
         tuple(violation["tried"]),
         () if violation["made_from"] is None else (violation["made_from"],),
+        is_crash,
+        tuple(violation["rules"]) if is_crash else (),
         {
             "suite": suite,
-            "clause": f"{clause.source}, {clause.place}: {clause.norm}",
+            **({} if is_crash else words),
             "scenario": violation["scenario"],
             "call": violation["call"],
             "timeline": violation["timeline"],
@@ -131,6 +160,7 @@ def to_json(found: Counterexample) -> dict[str, Any]:
         "sentence": found.sentence,
         "minimal": found.is_minimal,
         "earlier": list(found.earlier),
+        **({"crashed": list(found.crashed)} if found.is_crash else {}),
         **found.more,
         **({"tried": list(found.tried)} if found.tried else {}),
         "program": programs.to_json(found.program),
@@ -166,6 +196,8 @@ def from_json(record: object) -> Counterexample:
         record.get("minimal") is True,
         _texts(record.get("tried")),
         _texts(record.get("earlier")),
+        "crashed" in record,
+        _texts(record.get("crashed")),
     )
 
 

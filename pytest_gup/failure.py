@@ -18,6 +18,14 @@ def _violated(rule: Rule, violation: Violation, id: str, command: str) -> Iterat
     yield ""
     yield f"  rule      {rule.norm}"
     yield f"  clause    {rule.clause.source}, {rule.clause.place}: {rule.clause.norm}"
+    yield from _how_to_see_it(violation, id, command)
+    yield from violation.timeline
+    if violation.call is not None:
+        yield ""
+        yield f"  it shows at call {violation.call}: {violation.sentence}"
+
+
+def _how_to_see_it(violation: Violation, id: str, command: str) -> Iterator[str]:
     if violation.scenario:
         yield f"  scenario  {violation.scenario}"
     yield f"  program   {id}, {_size(violation)}"
@@ -28,10 +36,6 @@ def _violated(rule: Rule, violation: Violation, id: str, command: str) -> Iterat
     yield ""
     yield f"program = {as_python(violation.program)}"
     yield ""
-    yield from violation.timeline
-    if violation.call is not None:
-        yield ""
-        yield f"  it shows at call {violation.call}: {violation.sentence}"
 
 
 def _size(violation: Violation) -> str:
@@ -42,11 +46,26 @@ def _size(violation: Violation) -> str:
     return f"{text}; not minimal yet, the next run goes on"
 
 
-def crashed(implementation: str, rule: Rule, result: RuleResult) -> str:
-    """Return the text of a crash."""
+def crashed(
+    implementation: str, rule: Rule, result: RuleResult, id: str, command: str
+) -> str:
+    """Return the text of a crash, and what to type to see it again."""
+    return "\n".join(_crashed(implementation, rule, result, id, command))
+
+
+def _crashed(
+    implementation: str, rule: Rule, result: RuleResult, id: str, command: str
+) -> Iterator[str]:
     assert result.crash is not None
-    text = f"{rule.id}: {implementation} crashed: {result.crash.message}"
-    return f"{text}\n\n{result.crash.trace}" if result.crash.trace else text
+    yield f"{rule.id}: {implementation} crashed: {result.crash.message}"
+    if result.crash.trace:
+        yield ""
+        yield result.crash.trace.rstrip()
+    if result.crashing is not None:
+        shown = result.crashing.shown
+        yield ""
+        yield from _how_to_see_it(shown, id, command)
+        yield from shown.timeline
 
 
 def errored(rule: Rule, result: RuleResult) -> str:

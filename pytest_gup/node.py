@@ -102,7 +102,10 @@ class Node:
                 assert result.violation is not None
                 self._end_violated(result)
             case Verdict.CRASHED:
-                pytest.fail(failure.crashed(name, rule, result), pytrace=False)
+                crash = self.request.node.stash[RECORD]["crash"]
+                known = crash.get("id", ""), crash.get("replay", "")
+                text = failure.crashed(name, rule, result, *known)
+                pytest.fail(text, pytrace=False)
             case Verdict.ERRORED:
                 pytest.fail(failure.errored(rule, result), pytrace=False)
             case _:

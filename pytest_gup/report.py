@@ -104,16 +104,38 @@ def rule_record(
             **violation_record(result.violation),
         }
     if result.crash is not None:
-        record["crash"] = result.crash.message
+        record["crash"] = _crash_record(implementation, result, corpus)
     return record
+
+
+def _crash_record(
+    implementation: str, result: RuleResult, corpus: str | None
+) -> Record:
+    """Return a crash; where its program is known, that and how to run it again."""
+    assert result.crash is not None
+    record = {"sentence": result.crash.message, "sort": result.crash.sort}
+    found = result.crashing
+    if found is None:
+        return record
+    program = found.shown.program
+    short = counterexample.id_of(implementation, counterexample.CRASH, program)
+    return {
+        **record,
+        "id": short,
+        "replay": counterexample.command(implementation, short, corpus),
+        "rule": found.rule,
+        "rules": list(found.rules),
+        **violation_record(found.shown),
+    }
 
 
 def properties(record: Record) -> list[tuple[str, object]]:
     """Return what other reports, such as JUnit's, may say about a node."""
     names = ("implementation", "engine", "rule", "kind", "level", "verdict")
     found: list[tuple[str, object]] = [(f"gup_{name}", record[name]) for name in names]
-    if "violation" in record:
-        found.append(("gup_program", record["violation"]["id"]))
+    if counterexample.is_in(record):
+        shown = record.get("violation") or record["crash"]
+        found.append(("gup_program", shown["id"]))
     return found
 
 

@@ -35,7 +35,7 @@ from pytest_gup.collection import (
     collect,
 )
 from pytest_gup.connect import Implementation, connect
-from pytest_gup.counterexample import from_record
+from pytest_gup.counterexample import from_record, is_in
 from pytest_gup.node import RECORD, Node
 from pytest_gup.progress import Progress
 from pytest_gup.reached import Reached
@@ -232,7 +232,7 @@ class GupSession:
         if record is None:
             return
         self.summary.add(record)
-        if "violation" in record and not self.is_worker:
+        if is_in(record) and not self.is_worker:
             version, promise = gup_report.suite_version(), self.settings.promise
             self.settings.corpus.keep(from_record(record, promise, version))
 

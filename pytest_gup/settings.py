@@ -158,7 +158,7 @@ class Settings:
     def as_text(self) -> str:
         """Return the settings in a line: what is needed to do it again."""
         if self.replay is not None:
-            again = f"replay of {self.replay.id} ({self.replay.rule})"
+            again = f"replay of {self.replay.id} ({self.replay.what})"
             return f"promise {self.promise.value}, {again}"
         budget = f"profile {self.profile}"
         if self.seconds is not None:

@@ -132,6 +132,7 @@ class Summary:
                 self._print_engines(terminal, name)
                 self._print_chapters(terminal, {r["rule"]: r for r in mine})
             self._print_violations(terminal, mine)
+            _print_crashes(terminal, mine)
             terminal.line("")
             terminal.line(f"{self.settings}: {_counts(mine)}")
             if terminal.config.get_verbosity() >= 0:
@@ -201,6 +202,19 @@ class Summary:
                 _print_block(
                     terminal, f"counters of {engine}, interpreted:", record["counters"]
                 )
+
+
+def _print_crashes(terminal: pytest.TerminalReporter, mine: list[Record]) -> None:
+    """Print each program in which the implementation crashed, once."""
+    crashes = [record["crash"] for record in mine if "crash" in record]
+    found = {crash["id"]: crash for crash in crashes if "id" in crash}
+    if found:
+        terminal.line("")
+        terminal.line("crashed", bold=True)
+    for short, crash in found.items():
+        (sentence, *_) = crash["sentence"].splitlines() or [""]
+        terminal.line(f"  {short}  {sentence}")
+        terminal.line(f"            {crash['replay']}")
 
 
 def _print_races(

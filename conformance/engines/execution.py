@@ -17,7 +17,6 @@ Interface:
 """
 
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -26,17 +25,17 @@ import attrs
 
 from conformance.engines.capabilities import (
     Capabilities,
-    ContractError,
     capabilities_of,
 )
+from conformance.engines.defects import crash_of, describe
 from conformance.engines.handles import Handles
 from conformance.engines.invocation import (
-    BrokenError,
     EndlessError,
     Invocation,
     Park,
     in_sequence,
 )
+from conformance.engines.logbook import Logged
 from conformance.engines.observing import Observer
 from conformance.interface import (
     OPERATIONS,
@@ -94,6 +93,8 @@ class Execution:
     _background: list[Invocation] = attrs.field(factory=list[Invocation])
 
     def __attrs_post_init__(self) -> None:
+        if isinstance(self.boot, Logged):
+            self.boot.logbook.begin(self.program)
         asked = self.program.setup
         setup = Setup(asked.geometry, asked.features, self._tell)
         self.history = History(self.program, asked.geometry, asked.features)
@@ -104,7 +105,7 @@ class Execution:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
-            raise BootError(_describe(error)) from error
+            raise BootError(describe(error)) from error
         geometry = self.capabilities.geometry
         self.history.geometry = geometry
         self.history.features = asked.features | self.capabilities.features_fixed
@@ -132,9 +133,16 @@ class Execution:
         call = Call(len(self.history.calls), operation, is_epilogue=is_epilogue)
         self.history.calls.append(call)
         call.skipped = self._why_skipped(operation)
+        if not is_epilogue:
+            self._log(operation)
         if call.skipped is None:
             self._guarded(self._ask_and_settle, call)
         return call
+
+    def _log(self, operation: Operation) -> None:
+        """Write down what is asked next, for those who see this process end."""
+        if isinstance(self.boot, Logged):
+            self.boot.logbook.asks(operation, self.program.schedule)
 
     def _why_skipped(self, operation: Operation) -> str | None:
         if self.is_over:
@@ -263,7 +271,7 @@ class Execution:
         except (EndlessError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self.history.crash = _crash(call, error)
+            self.history.crash = crash_of(call, error)
             raise _Stop from error
         call.blocked_on = invocation.blocked_on
         if invocation.is_done:
@@ -276,7 +284,8 @@ class Execution:
         error, operation = invocation.error, call.operation
         if error is not None and not is_allowed(operation, error):
             message = f"{operation} was refused with {error} (the contract forbids it)"
-            self.history.crash = Crash(call.index, message)
+            sort = f"{operation.name} was refused with {error}"
+            self.history.crash = Crash(call.index, message, sort=sort)
             raise _Stop
         wrong = (
             None
@@ -284,7 +293,9 @@ class Execution:
             else wrong_result(operation, invocation.result, self.history.geometry)
         )
         if wrong is not None:
-            self.history.crash = Crash(call.index, f"{operation} {wrong}")
+            message = f"{operation} {wrong}"
+            sort = f"{operation.name} answered with what it must not"
+            self.history.crash = Crash(call.index, message, sort=sort)
             raise _Stop
         call.result, call.error = invocation.result, error
         call.answered = self.history.tick()
@@ -335,7 +346,7 @@ class Execution:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - it is the implementation's
-            self.history.crash = self.history.crash or _crash(None, error)
+            self.history.crash = self.history.crash or crash_of(None, error)
             self.is_over = True
 
 
@@ -355,20 +366,6 @@ def _background(stack: object) -> list[Invocation]:
 
 def _itself(actor: object) -> object:
     return actor
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, (BrokenError, ContractError)):
-        return str(error)
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _crash(call: Call | None, error: BaseException) -> Crash:
-    where = "the stack" if call is None else f"{call.operation}"
-    trace = "".join(traceback.format_exception(error, limit=-4))
-    index = None if call is None else call.index
-    return Crash(index, f"{where} raised {_describe(error)}", trace)
 
 
 def run(boot: Boot, program: Program) -> History:

@@ -23,13 +23,15 @@ from conformance.engines.isolation import (
     StalledError,
     SuiteError,
 )
+from conformance.engines.logbook import Logbook, Logged
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.plan import Plan
 from conformance.engines.race_work import RaceJudged, RaceRecord
 from conformance.engines.reach import Reach
-from conformance.engines.tally import Tally, verdict_on
+from conformance.engines.tally import Tally, Violation, verdict_on, verdict_on_crash
 from conformance.interface import Boot
 from conformance.oracle.history import Crash
+from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Verdict
 
 
@@ -59,8 +61,16 @@ class Gathering:
     races: list[RaceRecord] = attrs.field(factory=list[RaceRecord])
     stalls: int = 0
     """Children that were ended because a program did not end."""
+    deaths: set[str] = attrs.field(factory=set[str])
+    """The sorts of crash that ended a child."""
+    logbook: Logbook = attrs.field(factory=Logbook)
+    """What the child is at."""
     went_wrong: set[str] = attrs.field(factory=set[str])
     """Scenarios in which any rule was violated."""
+
+    def logged(self, boot: Boot) -> Boot:
+        """Return a factory whose programs are known should the child be lost."""
+        return Logged(boot, self.logbook)
 
     def gather(self, boot: Boot, task: Work) -> bool:
         """Take what the child sends; tell whether it came to its end."""
@@ -71,10 +81,11 @@ class Gathering:
         except StalledError:
             bound = self.plan.stall_seconds
             self.stalls += 1
-            self._broke(None, f"a program ran for more than {bound:g} s")
+            reason = f"a program ran for more than {bound:g} s"
+            self.tally.broken(None, reason, self._concerned(self.current))
             return False
         except DiedError as death:
-            self._broke(str(death), None)
+            self._died(str(death))
             return False
         except SuiteError as error:
             self.tally.failed(str(error))
@@ -104,7 +115,11 @@ class Gathering:
         self.tally.add(message.judgement, message.name, concerned)
         known = self.plan.known_as(message.name)
         if known is not None:
-            self.known[known.id] = verdict_on(message.judgement, known.rule)
+            self.known[known.id] = (
+                verdict_on_crash(message.judgement)
+                if known.is_crash
+                else verdict_on(message.judgement, known.rule)
+            )
         self.plan.on_progress(self._progress(message.states))
 
     def _progress(self, states: int) -> str:
@@ -129,13 +144,25 @@ class Gathering:
         written_for |= {each.name: each.rules for each in self.plan.programs()}
         return written_for.get(name or "") or None
 
-    def _broke(self, crash: str | None, inconclusive: str | None) -> None:
-        """Note that the child was lost in the middle of a program."""
-        self.tally.broken(
-            Crash(None, crash) if crash else None,
-            inconclusive,
-            self._concerned(self.current),
-        )
+    def _died(self, sort: str) -> None:
+        """Note that the child ended in the middle of a program."""
+        crash, concerned = Crash(None, sort), self._concerned(self.current)
+        self.tally.broken(crash, None, concerned)
+        self.deaths.add(sort)
+        scenario = self._scenario()
+        program = scenario.program if scenario else self.logbook.program()
+        if program is not None:
+            name = None if scenario is None else scenario.name
+            shown = Violation(sort, program, None, (), name)
+            self.tally.crashes_in(crash, shown, concerned)
+        known = self.plan.known_as(self.current)
+        if known is not None:
+            self.known[known.id] = Verdict.CRASHED
+
+    def _scenario(self) -> Scenario | None:
+        """Return the scenario that was running; None: the program was drawn."""
+        named = (each for each in self.plan.programs() if each.name == self.current)
+        return next(named, None)
 
 
 def messages_of(boot: Boot, task: Work, plan: Plan) -> Generator[object, None, None]:

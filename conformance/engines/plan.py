@@ -26,19 +26,24 @@ TRIES = 4
 
 @attrs.frozen
 class Known:
-    """A program with which a rule was violated earlier."""
+    """A program with which a rule was violated earlier, or which crashed."""
 
     id: str
     rule: str
+    """Of a crash: one that it took the verdict from."""
     program: Program
     is_minimal: bool = False
     """Nothing of it can go; False: the next run goes on shrinking it."""
     tried: tuple[str, ...] = ()
     """Digests of smaller programs that do not violate the rule."""
+    is_crash: bool = False
+    crashed: tuple[str, ...] = ()
+    """Of a crash: the rules that it took the verdict from; none: all."""
 
     def scenario(self) -> Scenario:
         """Return it as something to be run."""
-        return Scenario(f"stored {self.id}", (self.rule,), self.program)
+        rules = self.crashed if self.is_crash else (self.rule,)
+        return Scenario(f"stored {self.id}", rules, self.program)
 
 
 @attrs.frozen

@@ -158,7 +158,8 @@ def _go_through(
     """Run scenarios; one that takes the child with it does not keep the others back."""
     while left and gathering.stalls < STALLS_MAX:
         plan = gathering.plan
-        task = partial(work.run_scenarios, boot, plan, tuple(left), tries)
+        logged = gathering.logged(boot)
+        task = partial(work.run_scenarios, logged, plan, tuple(left), tries)
         left = [] if gathering.gather(boot, task) else _after(left, gathering.current)
     reason = f"given up after {STALLS_MAX} programs that did not end"
     for scenario in left:
@@ -202,7 +203,8 @@ def run_search(
     begin = time.monotonic()
     capabilities = capabilities or look_at(boot, plan)
     gathering = Gathering(Tally(plan.rules, capabilities, plan.promise), plan)
-    gathering.gather(boot, partial(work.search, boot, plan, capabilities, engine))
+    logged = gathering.logged(boot)
+    gathering.gather(boot, partial(work.search, logged, plan, capabilities, engine))
     Smaller(gathering, boot).go_on()
     return _result(engine, gathering, begin)
 

@@ -1,8 +1,11 @@
 """Making small what an engine has found: the parent's side.
 
+A crash is made small like a violation; what a smaller program must show is the same
+sort of crash. One that ends its process needs a process for each program that is tried.
+
 Interface:
-  * `Smaller(gathering, boot).go_on()` makes the program of each violation small that is
-    not yet, and withdraws those that do not count.
+  * `Smaller(gathering, boot).go_on()` makes the program of each violation and crash
+    small that is not yet, and withdraws the violations that do not count.
 """
 
 import time
@@ -16,6 +19,7 @@ from conformance.engines.gathering import Gathering, messages_of
 from conformance.engines.isolation import DiedError, StalledError, SuiteError
 from conformance.engines.tally import Violation
 from conformance.interface import Boot
+from conformance.program import Program
 
 
 @attrs.define(eq=False)
@@ -33,12 +37,17 @@ class Smaller:
 
     def go_on(self) -> None:
         """Make the program of each violation small, of those that count."""
-        found = self.gathering.tally.violations()
-        left = {rule: found[rule] for rule in found if rule not in self._settled}
+        tally = self.gathering.tally
+        crashing = {sort: each.shown for sort, each in tally.crashing().items()}
+        found = {**tally.violations(), **crashing}
+        left = {each: found[each] for each in found if each not in self._settled}
         deadline = time.monotonic() + self.gathering.plan.shrink_seconds_all
+        for sort in left.keys() & self.gathering.deaths:
+            self._make_death_small(sort, left.pop(sort), deadline)
         while left:
             left = self._make_these_small(left, deadline)
-        self._settled |= found.keys() & self.gathering.tally.violations().keys()
+        remaining = tally.violations().keys() | crashing.keys()
+        self._settled |= found.keys() & remaining
 
     def _make_these_small(
         self, left: dict[str, Violation], deadline: float
@@ -65,6 +74,8 @@ class Smaller:
     def _lost_at(self, rule: str, left: dict[str, Violation]) -> None:
         """Note that the child was lost at one violation; it may not count yet."""
         sentence = left.pop(rule).sentence
+        if rule in self.gathering.tally.crashing():
+            return
         if self.gathering.plan.repeats and rule not in self._repeated:
             self.gathering.tally.withdraw(
                 rule, f"{sentence} (the stack was lost in a repetition)"
@@ -78,6 +89,11 @@ class Smaller:
     ) -> None:
         assert isinstance(message, work.Shrunk)
         rule, violation = message.rule, message.violation
+        if rule in self.gathering.tally.crashing():
+            self.gathering.tally.replace_crash(rule, violation)
+            if message.is_last:
+                del left[rule]
+            return
         self.is_steady &= message.is_steady
         if message.counts:
             self.gathering.tally.replace(rule, violation)
@@ -88,3 +104,36 @@ class Smaller:
         if message.is_last:
             del left[rule]
         self.gathering.plan.on_progress(f"making the program for {rule} small")
+
+    def _make_death_small(self, sort: str, found: Violation, deadline: float) -> None:
+        """Make the program small in which a process ends."""
+        plan, tally = self.gathering.plan, self.gathering.tally
+
+        def take(message: object) -> None:
+            assert isinstance(message, work.Shrunk)
+            tally.replace_crash(sort, message.violation)
+            plan.on_progress("making the program small that ends the process")
+
+        def run_again(program: Program) -> Violation | None:
+            if self._death_in(program, deadline) != sort:
+                return None
+            name = found.scenario if program == found.program else None
+            return Violation(sort, program, None, (), name)
+
+        seconds = min(plan.shrink_seconds, deadline - time.monotonic())
+        take(work.shrunk(run_again, plan, sort, found, seconds, take))
+
+    def _death_in(self, program: Program, deadline: float) -> str | None:
+        """Run a program; return how the process that ran it ended, if it did."""
+        patience = max(1.0, deadline - time.monotonic())
+        plan = self.gathering.plan
+        plan = attrs.evolve(plan, stall_seconds=min(plan.stall_seconds, patience))
+        task = partial(work.run_once, self.boot, program)
+        try:
+            with closing(messages_of(self.boot, task, plan)) as messages:
+                list(messages)
+        except DiedError as death:
+            return str(death)
+        except (StalledError, SuiteError):
+            return None
+        return None

@@ -24,7 +24,7 @@ OTHERS_MAX = 4
 
 @attrs.frozen
 class Violation:
-    """One violation of a rule, with the program that shows it."""
+    """One violation of a rule, or one crash, with the program that shows it."""
 
     sentence: str
     program: Program
@@ -42,6 +42,18 @@ class Violation:
 
 
 @attrs.frozen
+class Crashing:
+    """A crash, and a program in which it comes."""
+
+    crash: Crash
+    shown: Violation
+    rules: tuple[str, ...] = ()
+    """Those that it takes the verdict from; none: all."""
+    rule: str = ""
+    """The first of them that has no other verdict."""
+
+
+@attrs.frozen
 class RuleResult:
     """The verdict on one rule."""
 
@@ -53,6 +65,8 @@ class RuleResult:
     seconds: float = 0.0
     violation: Violation | None = None
     crash: Crash | None = None
+    crashing: Crashing | None = None
+    """Where the program is known that the implementation crashes in."""
     reason: str | None = None
     """Why there is no verdict of held or violated."""
 
@@ -83,6 +97,8 @@ class Tally:
     skipped: dict[str, str] = attrs.field(factory=dict[str, str])
     """By rule: why a scenario that is written for it could not be run."""
     _counts: dict[str, _Count] = attrs.field(init=False)
+    _crashing: dict[str, Crashing] = attrs.field(factory=dict[str, Crashing])
+    """By the sort of crash."""
 
     def __attrs_post_init__(self) -> None:
         self._counts = {rule.id: _Count() for rule in self.rules}
@@ -118,6 +134,11 @@ class Tally:
         for rule, lacking in judgement.unseen.items():
             self._counts[rule].unseen = lacking
         self.broken(judgement.crash, judgement.inconclusive, concerned)
+        if judgement.crash is not None:
+            crash, program = judgement.crash, judgement.program
+            timeline = judgement.timeline
+            shown = Violation(crash.message, program, crash.call, timeline, scenario)
+            self.crashes_in(crash, shown, concerned)
 
     def broken(
         self,
@@ -131,6 +152,32 @@ class Tally:
             if count is not None:
                 count.crash = count.crash or crash
                 count.inconclusive = count.inconclusive or inconclusive
+
+    def crashes_in(
+        self, crash: Crash, shown: Violation, concerned: Sequence[str] | None = None
+    ) -> None:
+        """Note the program in which a crash comes; the best one of its sort is kept."""
+        new = Crashing(crash, shown, tuple(concerned or ()))
+        old = self._crashing.get(crash.sort)
+        if old is None or self._smaller(old.shown, shown) is shown:
+            self._crashing[crash.sort] = new
+
+    def crashing(self) -> dict[str, Crashing]:
+        """Return the crashes that are the verdict on any rule, by their sort."""
+        found: dict[str, Crashing] = {}
+        for rule in self.rules:
+            count = self._counts[rule.id]
+            sort = None if count.crash is None else count.crash.sort
+            is_verdict = self._verdict(rule, count)[0] is Verdict.CRASHED
+            if sort in self._crashing and sort not in found and is_verdict:
+                found[sort] = attrs.evolve(self._crashing[sort], rule=rule.id)
+        return found
+
+    def replace_crash(self, sort: str, shown: Violation) -> None:
+        """Put a smaller program in the place of the one in which a crash was found."""
+        old = self._crashing[sort]
+        crash = attrs.evolve(old.crash, message=shown.sentence, call=shown.call)
+        self._crashing[sort] = attrs.evolve(old, crash=crash, shown=shown)
 
     def failed(self, error: str) -> None:
         """Note that the suite itself failed: there is no verdict on any rule."""
@@ -174,11 +221,16 @@ class Tally:
 
     def results(self) -> dict[str, RuleResult]:
         """Return the verdict on each rule, in the order of the catalogue."""
-        return {rule.id: self._result(rule) for rule in self.rules}
+        crashing = self.crashing()
+        return {rule.id: self._result(rule, crashing) for rule in self.rules}
 
-    def _result(self, rule: Rule) -> RuleResult:
+    def _result(self, rule: Rule, crashing: dict[str, Crashing]) -> RuleResult:
         count = self._counts[rule.id]
         verdict, reason = self._verdict(rule, count)
+        crash = count.crash if verdict is Verdict.CRASHED else None
+        shown = None if crash is None else crashing.get(crash.sort)
+        if shown is not None:
+            crash, reason = shown.crash, shown.crash.message
         return RuleResult(
             rule.id,
             verdict,
@@ -186,7 +238,8 @@ class Tally:
             count.programs,
             count.seconds,
             count.violation if verdict is Verdict.VIOLATED else None,
-            count.crash if verdict is Verdict.CRASHED else None,
+            crash,
+            shown,
             reason,
         )
 
@@ -226,6 +279,12 @@ def verdict_on(judgement: Judgement, rule: str) -> Verdict:
     if outcome.findings:
         return Verdict.VIOLATED
     return Verdict.HELD if outcome.premises else Verdict.NOT_EXERCISED
+
+
+def verdict_on_crash(judgement: Judgement) -> Verdict:
+    """Return what one program says about whether the implementation crashes in it."""
+    is_whole = judgement.crash is None and judgement.inconclusive is None
+    return Verdict.HELD if is_whole else _verdict_without(judgement)
 
 
 def _verdict_without(judgement: Judgement) -> Verdict:

@@ -7,6 +7,8 @@ Interface:
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Self
 
@@ -29,6 +31,7 @@ from conformance.engines.scenario_run import probe
 from conformance.engines.shrink import Bound, shrink
 from conformance.engines.stateful import run_stateful
 from conformance.engines.tally import Violation
+from conformance.engines.timeline import timeline
 from conformance.interface import Boot
 from conformance.oracle.history import Crash, History
 from conformance.program import Program
@@ -40,6 +43,9 @@ Draw = Callable[[Boot, Capabilities, Callable[[History], None], Budget, int], No
 
 DRAWN_BY: dict[str, Draw] = {"packed": run_packed, "stateful": run_stateful}
 """The engines that Hypothesis draws for, by name."""
+
+RunAgain = Callable[[Program], Violation | None]
+"""Runs a program; returns what is to be shown of it, or None if it is not in it."""
 
 LOT_PROGRAMS = 25
 """Programs drawn between two looks at the clock."""
@@ -82,6 +88,7 @@ class Shrunk:
     """A violation was made smaller."""
 
     rule: str
+    """Or the sort of crash."""
     violation: Violation
     is_last: bool
     """The rule is done."""
@@ -158,8 +165,7 @@ def _run_scenario(boot: Boot, plan: Plan, scenario: Scenario) -> Judged:
     try:
         history = run(boot, scenario.program)
     except BootError as error:
-        crash = Crash(None, f"boot fails: {_short(str(error))}")
-        lost = Judgement(scenario.program, {}, crash, None, {})
+        lost = Judgement(scenario.program, {}, _no_stack(error), None, {})
         return Judged(lost, OperationsTable(), Readings(), scenario.name)
     return _judged(history, plan, scenario.name)
 
@@ -233,9 +239,17 @@ def _judged(history: History, plan: Plan, name: str | None) -> Judged:
     readings.add(history, name)
     crash = history.crash
     if crash is not None:
-        text = _short(crash.message), _short(crash.trace)
-        history.crash = attrs.evolve(crash, message=text[0], trace=text[1])
+        history.crash = _short_crash(crash)
     return Judged(judge(history, plan.rules, plan.promise), table, readings, name)
+
+
+def _no_stack(error: BootError) -> Crash:
+    return Crash(None, f"boot fails: {_short(str(error))}")
+
+
+def _short_crash(crash: Crash) -> Crash:
+    texts = map(_short, (crash.message, crash.trace, crash.sort))
+    return Crash(crash.call, *texts)
 
 
 def _short(text: str) -> str:
@@ -259,7 +273,7 @@ def make_small(
     Args:
         boot: The implementation.
         plan: What is judged, and how long one rule may take.
-        violations: By rule.
+        violations: By rule, or by sort of crash.
         deadline: When all are to be done; each has its share of the time that is left.
         send: Takes the messages.
     """
@@ -267,46 +281,47 @@ def make_small(
     for place, (rule, violation) in enumerate(sorted(violations.items())):
         share = (deadline - time.monotonic()) / (len(violations) - place)
         seconds = min(plan.shrink_seconds, share)
-        send(_shrunk(boot, plan, by_id[rule], violation, seconds, send))
+        run_again: RunAgain
+        if rule in by_id:
+            run_again = partial(_violation, boot, plan, by_id[rule], violation)
+        else:
+            run_again = partial(_crash, boot, rule, violation)
+        send(shrunk(run_again, plan, rule, violation, seconds, send))
 
 
-def _shrunk(
-    boot: Boot,
+def shrunk(
+    run_again: RunAgain,
     plan: Plan,
-    rule: Rule,
+    rule: str,
     violation: Violation,
     seconds: float,
     send: Send,
 ) -> Shrunk:
-    """Send each smaller program; return the last word on the violation."""
-
-    def run_again(program: Program) -> Violation | None:
-        return _violation(boot, plan, rule, program, violation)
-
+    """Send each smaller program; return the last word on the violation, or crash."""
     first = again(plan, run_again, violation.program)
     if not first.is_enough:
         once = attrs.evolve(violation, sentence=first.about(violation.sentence))
-        return Shrunk(rule.id, once, is_last=True, counts=plan.repeats == 0)
+        return Shrunk(rule, once, is_last=True, counts=plan.repeats == 0)
     shown = attrs.evolve(first.seen[0], sentence=first.about(first.seen[0].sentence))
-    send(Shrunk(rule.id, shown, is_last=False, is_steady=first.is_steady))
+    send(Shrunk(rule, shown, is_last=False, is_steady=first.is_steady))
     known = plan.known_as(violation.scenario)
     if known is not None and known.is_minimal:
-        return Shrunk(rule.id, attrs.evolve(shown, is_minimal=True), is_last=True)
+        return Shrunk(rule, attrs.evolve(shown, is_minimal=True), is_last=True)
     bound = Bound(plan.shrink_runs, seconds)
 
     def send_smaller(smaller: Violation) -> None:
-        send(Shrunk(rule.id, smaller, is_last=False))
+        send(Shrunk(rule, smaller, is_last=False))
 
     best = _smallest(shown, run_again, bound, known, send_smaller)
     is_sure = plan.repeats == 0 or best.program == shown.program
     if is_sure or again(plan, run_again, best.program).is_enough:
-        return Shrunk(rule.id, best, is_last=True)
-    return Shrunk(rule.id, shown, is_last=True)
+        return Shrunk(rule, best, is_last=True)
+    return Shrunk(rule, shown, is_last=True)
 
 
 def _smallest(
     best: Violation,
-    run_again: Callable[[Program], Violation | None],
+    run_again: RunAgain,
     bound: Bound,
     known: Known | None,
     send: Callable[[Violation], None],
@@ -328,7 +343,7 @@ def _smallest(
 
 
 def _violation(
-    boot: Boot, plan: Plan, rule: Rule, program: Program, known: Violation
+    boot: Boot, plan: Plan, rule: Rule, known: Violation, program: Program
 ) -> Violation | None:
     """Run a program; return how it violates the rule, or None."""
     try:
@@ -346,3 +361,26 @@ def _violation(
         judgement.timeline,
         known.scenario if is_whole else None,
     )
+
+
+def _crash(
+    boot: Boot, sort: str, known: Violation, program: Program
+) -> Violation | None:
+    """Run a program; return how it crashes, if that is of the same sort."""
+    drawn: tuple[str, ...] = ()
+    try:
+        history = run(boot, program)
+        crash = history.crash and _short_crash(history.crash)
+        drawn = tuple(timeline(history))
+    except BootError as error:
+        crash = _no_stack(error)
+    if crash is None or crash.sort != sort:
+        return None
+    scenario = known.scenario if program == known.program else None
+    return Violation(crash.message, program, crash.call, drawn, scenario)
+
+
+def run_once(boot: Boot, program: Program, _: Send) -> None:
+    """Run a program, to see whether the process survives it."""
+    with suppress(BootError):
+        run(boot, program)

@@ -133,6 +133,8 @@ class Crash:
     message: str
     trace: str = ""
     """Where in the implementation it happened, in the form of a traceback."""
+    sort: str = attrs.field(default=attrs.Factory(lambda crash: crash.message, True))
+    """The same for the same defect in another program: what was raised, and where."""
 
 
 @attrs.define(eq=False)

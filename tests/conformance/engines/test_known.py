@@ -62,14 +62,14 @@ def test_what_is_known_may_be_fixed() -> None:
 
 
 def test_what_is_known_may_take_the_child_with_it() -> None:
-    """Nothing is said of it, and the scenarios are run."""
+    """It says so, and the scenarios are run."""
 
     def boot(setup: Setup) -> object:
         return but(boot_good(setup), "load", lambda *_, **__: os._exit(3))
 
     found = run_scenarios(boot, plan(PINS, known=[known("1a", Load())]))
 
-    assert found.known == {}
+    assert found.known == {"1a": Verdict.CRASHED}
     assert found.results["MKW-EVERY"].verdict is Verdict.CRASHED
     assert found.results["CNT-BAL"].verdict is Verdict.HELD
 
