@@ -1,8 +1,11 @@
 """Packed programs: bytes mean operations, and Hypothesis makes them."""
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from conformance.engines import packed
 from conformance.engines.budget import Budget
 from conformance.engines.decoding import (
     AGAIN_MAX,
@@ -19,11 +22,13 @@ from conformance.engines.packed import packed_test, run_packed
 from conformance.engines.scenario_run import probe
 from conformance.engines.setups import FEATURE_SETS
 from conformance.engines.themes import THEMES
-from conformance.interface import Feature, GetUserPages, Store
+from conformance.interface import Feature, GetUserPages, Setup, Store
 from conformance.oracle.history import History
 from conformance.program import Program
 from reference_impl import boot
 from reference_impl.mutants.catalogue import BY_NAME
+from tests.conformance.engines.test_broken_implementations import but
+from tests.second_stack import boot as boot_good
 
 
 def decoded(packed: bytes) -> Program:
@@ -147,9 +152,61 @@ def test_a_test_of_a_correct_stack_passes() -> None:
     packed_test(boot, how=how)()
 
 
+SHOWN = re.compile(
+    r"^CNT-BAL: requested less returned changed .*\n\nprogram = Program\(\n"
+    r"    operations=\(\n        GetUserPages(Fast)?\(.*\),\n    \),\n\)\n"
+)
+
+
+@pytest.mark.slow
+def test_by_default_a_violation_is_shown_small_and_soon() -> None:
+    """Nobody shrinks the bytes, which would take many times as many runs."""
+    booted: list[Setup] = []
+    mutant = BY_NAME["counters.references_count"].boot
+
+    def counting(setup: Setup) -> object:
+        booted.append(setup)
+        return mutant(setup)
+
+    with pytest.raises(AssertionError, match=SHOWN):
+        packed_test(counting)()
+
+    assert len(booted) < 300
+
+
+def test_a_crash_is_shown_small() -> None:
+    """It is no violation, and a failure all the same."""
+
+    def breaking(setup: Setup) -> object:
+        return but(boot_good(setup), "load", lambda *_, **__: 1 / 0)
+
+    shown = r"raised ZeroDivisionError: [^\n]*\n\nprogram = (.*\n){4}\)\n"
+    with pytest.raises(AssertionError, match=shown):
+        packed_test(breaking)()
+
+
+def test_whoever_shrinks_the_bytes_makes_the_program_small_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of each rule; Hypothesis fails hundreds of times while it shrinks."""
+    asked: list[str] = []
+
+    def smallest(*args: object) -> str:
+        asked.append(str(args[2]))
+        return "small"
+
+    monkeypatch.setattr(packed, "_smallest", smallest)
+    tested = packed_test(BY_NAME["counters.references_count"].boot)
+    for _ in range(2):
+        with pytest.raises(AssertionError, match=r"^small\n"):
+            tested()
+
+    assert asked == ["CNT-BAL"]
+
+
 @pytest.mark.slow
 def test_a_test_of_a_faulty_stack_shows_the_program() -> None:
-    """The first MUST that is violated, and the smallest program that Hypothesis has."""
+    """The first MUST that is violated, and the smallest program that there is."""
     mutant = BY_NAME["dirty.dirties_orphans"].boot
     how = settings(
         max_examples=300,
