@@ -133,7 +133,7 @@ class Oracle:
     @cached_property
     def _log(self) -> WriteLog:
         log = WriteLog(self.words_per_page, self.layout, self._sizes, self.detaches)
-        add_file_writes(log, self.history)
+        add_file_writes(log, self.history, self._pins)
         add_device_writes(log, self.history, self._pins, self.mirrors)
         return log
 

@@ -12,17 +12,19 @@ from conformance.interface import (
     Truncate,
     Write as WriteCall,
 )
+from conformance.oracle.held import writes_of_holders
 from conformance.oracle.history import INFINITY, Call, History
 from conformance.oracle.layout import Memory, PageName
+from conformance.oracle.pins import Pins
 from conformance.oracle.writes import ANYTHING, Copy, Write, WriteLog
 
 _ZERO = frozenset({HOLE})
 
 
-def add_file_writes(log: WriteLog, history: History) -> None:
+def add_file_writes(log: WriteLog, history: History, pins: Pins) -> None:
     """Enter them all."""
     for call, direct in history.asked(DirectWrite):
-        _direct_write(log, history, call, direct)
+        _direct_write(log, history, pins, call, direct)
     for call, store in history.asked(Store):
         if not call.refused:
             _store(log, call, store)
@@ -117,7 +119,7 @@ def _truncate(log: WriteLog, call: Call, file: int, words: int) -> None:
 
 
 def _direct_write(
-    log: WriteLog, history: History, call: Call, operation: DirectWrite
+    log: WriteLog, history: History, pins: Pins, call: Call, operation: DirectWrite
 ) -> None:
     written = call.result if isinstance(call.result, int) else 0
     if not call.refused:
@@ -133,11 +135,31 @@ def _direct_write(
             write = Write(
                 call.asked,
                 call.ended,
-                ANYTHING if source is None else frozenset(),
+                ANYTHING
+                if source is None
+                else _behind(log, history, pins, call, source, word),
                 is_certain,
                 (Copy(source, word, call.asked, call.ended),) if source else (),
             )
             log.add_to_file(name, word, write)
+
+
+def _behind(
+    log: WriteLog, history: History, pins: Pins, call: Call, name: PageName, word: int
+) -> frozenset[int]:
+    """Return what devices may have written to a buffer that leaves its place meanwhile.
+
+    A direct write may hold the page by then: it writes what the page becomes, which
+    neither file nor memory shows any more.
+    """
+    leaves = (
+        detach.begin <= call.ended and detach.end >= call.asked
+        for detach in log.detaches.of(name)
+    )
+    if not any(leaves):
+        return frozenset()
+    held = writes_of_holders(history, log.layout, pins, name, word, call.ended)
+    return frozenset().union(*(write.values for write in held))
 
 
 def _collides(log: WriteLog, history: History, call: Call, name: PageName) -> bool:

@@ -16,24 +16,19 @@ Interface:
     process surely gave up a page before a moment.
 """
 
-from collections.abc import Iterator
-
 import attrs
 
 from conformance.interface import (
-    DeviceComplete,
-    DeviceTransfer,
-    DeviceWrite,
-    DirectRead,
     GetUserPages,
     Merge,
     Store,
 )
 from conformance.oracle.detaches import Detaches, Fate
+from conformance.oracle.held import writes_of_holders
 from conformance.oracle.history import INFINITY, Call, History, Moment
 from conformance.oracle.layout import Layout, Memory, PageName, Span
 from conformance.oracle.pins import PinRecord, Pins
-from conformance.oracle.writes import ANYTHING, Write, WriteLog, standing
+from conformance.oracle.writes import Write, WriteLog, standing
 
 
 @attrs.frozen
@@ -120,7 +115,9 @@ class PrivatePins:
         of_memory = standing(log.of(name, word), begin, end)
         return [
             *(w for w in of_memory if loss is None or w.begin != loss.begin),
-            *self._of_devices(name, word, call),
+            *writes_of_holders(
+                self._history, self._layout, self._pins, name, word, call.ended
+            ),
         ]
 
     def _populate(self, call: Call, operation: Store | GetUserPages) -> None:
@@ -177,32 +174,3 @@ class PrivatePins:
         page = memory.file, name[1]
         fate = self._detaches.fate(page, maker, call.asked, call.ended)
         return fate is not Fate.ATTACHED
-
-    def _of_devices(self, name: PageName, word: int, call: Call) -> Iterator[Write]:
-        """Yield what devices wrote, be the page the mapping's still or not."""
-        for _, page in self._pins.on(name):
-            for written in page.device_writes:
-                operation = written.operation
-                assert isinstance(operation, DeviceWrite | DeviceComplete)
-                is_word = getattr(operation, "word", word) == word
-                if is_word and written.asked <= call.ended:
-                    yield _at_any_time(written, frozenset({operation.value}))
-        for driver, drive in self._history.asked(DeviceTransfer, DirectRead):
-            if driver.asked <= call.ended and self._reaches(driver, drive, name):
-                if isinstance(drive, DeviceTransfer):
-                    yield _at_any_time(driver, frozenset({drive.value}))
-                else:
-                    yield _at_any_time(driver, ANYTHING)
-
-    def _reaches(
-        self, call: Call, operation: DeviceTransfer | DirectRead, name: PageName
-    ) -> bool:
-        where = operation.process, operation.mapping
-        pages = range(operation.page, operation.page + operation.pages)
-        return any(
-            self._layout.name(*where, page, call.asked) == name for page in pages
-        )
-
-
-def _at_any_time(call: Call, values: frozenset[int]) -> Write:
-    return Write(call.asked, INFINITY, values, is_certain=False)

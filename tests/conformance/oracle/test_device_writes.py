@@ -1,5 +1,7 @@
 """What devices leave behind."""
 
+import pytest
+
 from conformance.interface import (
     Create,
     DeviceAbort,
@@ -9,11 +11,13 @@ from conformance.interface import (
     DeviceWrite,
     DirectRead,
     DirectWrite,
+    Dontneed,
     Errno,
     GetUserPages,
     KernelError,
     Mmap,
     Mount,
+    Operation,
     PunchHole,
     PutPage,
     PutUserPage,
@@ -302,6 +306,45 @@ def test_direct_write_may_detach() -> None:
     now.do(PutUserPagesDirtyLock())
 
     assert now.load(1, 0) == one_of(0, 7)
+
+
+@pytest.mark.parametrize(
+    ("mapped", "leave", "values"),
+    [
+        (Mmap(mapping=1, file=None, shared=False), Dontneed(mapping=1), (0, 1, 7)),
+        (Mmap(mapping=1, file=1), Truncate(file=1, words=0), (0, 1, 7)),
+        (Mmap(mapping=1, file=1), Truncate(file=1, words=4), (1, 7)),
+    ],
+)
+def test_a_buffer_may_leave_while_it_is_written_from(
+    mapped: Mmap, leave: Operation, values: tuple[int, ...]
+) -> None:
+    """The page is held by then, and a device that holds it, too, goes on writing."""
+    now = Happenings()
+    now.do(Create(file=1))
+    now.do(Write(file=1, value=1))
+    now.do(mapped)
+    now.do(Store(mapping=1, value=1))
+    now.do(GetUserPages(mapping=1), 1)
+    write = now.ask(DirectWrite(mapping=1, file=0))
+    now.do(leave)
+    now.do(DeviceWrite(value=7))
+    now.do(DeviceWrite(word=1, value=8))
+    now.answer(write, 1)
+
+    assert now.read().words[0] == one_of(*values)
+
+
+def test_a_buffer_that_left_before_is_another_page() -> None:
+    """What a device writes to the page that was given up is nobody's."""
+    now = Happenings()
+    now.do(Mmap(mapping=1, file=None, shared=False))
+    now.do(GetUserPages(mapping=1), 1)
+    now.do(Dontneed(mapping=1))
+    now.do(DeviceWrite(value=7))
+    now.do(DirectWrite(mapping=1, file=0), 1)
+
+    assert now.read().words[0] == HOLE
 
 
 def test_a_device_reads_the_page() -> None:
