@@ -12,6 +12,7 @@ import pytest
 
 PROMISES = ("document", "mainline")
 PROFILES = ("quick", "ci", "nightly")
+GUIDES = ("lines", "off")
 
 _HELP = {
     "rules": "judge only the rules whose id matches GLOB, such as 'MKW-*'",
@@ -23,6 +24,7 @@ _HELP = {
     "corpus": "keep counterexamples in DIR, which may be shared (default: .gup)",
     "replay": "run one counterexample again, and nothing else",
     "cov": "tell which lines of PACKAGE the rules exercise; needs pytest-gup[cov]",
+    "guide": "what guides a nightly search: lines (new ones; default), or off",
     "report": "write the verdicts to FILE, one JSON record on a line",
 }
 _METAVARS = {
@@ -49,7 +51,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="check an implementation: module[:factory], mutant:NAME, linux:FS, "
         "a registered name, or fixture; repeatable",
     )
-    choices = {"promise": PROMISES, "profile": PROFILES}
+    choices = {"promise": PROMISES, "profile": PROFILES, "guide": GUIDES}
     for name, text in _HELP.items():
         listed = choices.get(name)
         group.addoption(

@@ -155,7 +155,9 @@ class GupSession:
     def pytest_report_header(self) -> list[str]:
         """Say what is checked, and how to do it again."""
         names = ", ".join(each.id for each in self.implementations)
-        return [f"gup: {names}; {self.settings.as_text()}"]
+        said = [self.settings.guidance(each).text for each in self.implementations]
+        guided = [f"gup: {text}" for text in said if text]
+        return [f"gup: {names}; {self.settings.as_text()}", *guided]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path) -> None:

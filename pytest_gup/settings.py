@@ -19,6 +19,7 @@ from pytest_gup import options, reached, replay
 from pytest_gup.connect import ENGINES, Implementation
 from pytest_gup.corpus import Corpus
 from pytest_gup.counterexample import Counterexample
+from pytest_gup.guidance import NO_GUIDANCE, Guidance, guidance_for
 from pytest_gup.reached import Package
 
 BUDGETS = {"quick": Budget(60, 40), "ci": Budget(400, 50), "nightly": Budget(0, 60)}
@@ -34,6 +35,9 @@ NIGHTLY_SECONDS = 600.0
 
 SHRINK_RULES = 12
 """If more rules are violated than that, each has less time, and a later run goes on."""
+SHRINK_PATIENCE = {"quick": 1, "ci": 6, "nightly": 1}
+"""How many times as long a program may be shrunk. In ci the number of runs is to be the
+bound: a clock would give another program, and another id, on a slower machine."""
 SHRINK_SHARE = 0.05
 """Of the time of a search, for making one program small."""
 
@@ -57,6 +61,8 @@ class Settings:
     """Run this one again, and nothing else."""
     packages: tuple[Package, ...]
     """Tell which of their lines are exercised."""
+    guide: str
+    """What is to guide a nightly search."""
     isolated: bool
     """False: a debugger is asked for, which needs the implementation in here."""
 
@@ -85,6 +91,7 @@ class Settings:
             corpus=corpus,
             replay=again,
             packages=reached.packages_of(config),
+            guide=options.choice(config, "guide", options.GUIDES),
             isolated=not config.getoption("usepdb", default=False),
         )
 
@@ -104,6 +111,7 @@ class Settings:
             shrink_seconds_all=self._shrink_seconds(implementation) * SHRINK_RULES,
             repeats=implementation.repeats,
             watched=[each for package in self.packages for each in package.sources],
+            guided_by=self.guidance(implementation).sources,
             isolated=self.isolated,
         )
 
@@ -116,6 +124,13 @@ class Settings:
             return chosen
         return implementation.engines["nightly"]
 
+    def guidance(self, implementation: Implementation) -> Guidance:
+        """Return what guides the search, beside what is watched anyway."""
+        is_explored = "explorer" in self.engines_of(implementation)
+        if self.profile != "nightly" or not is_explored or self.packages:
+            return NO_GUIDANCE
+        return guidance_for(implementation, self.guide)
+
     def _seconds_each(self, implementation: Implementation) -> float | None:
         """Share the time among the engines that go by it."""
         if self.seconds is None:
@@ -125,8 +140,9 @@ class Settings:
 
     def _shrink_seconds(self, implementation: Implementation) -> float:
         """Return the implementation's, or more where there is a lot of time."""
+        patience = 1 if implementation.repeats else SHRINK_PATIENCE[self.profile]
         given = 0.0 if self.seconds is None else self.seconds * SHRINK_SHARE
-        return max(implementation.shrink_seconds, given)
+        return max(implementation.shrink_seconds * patience, given)
 
     def _may_shrink(self, implementation: Implementation) -> bool:
         """Tell whether something else may be run than what was asked for."""

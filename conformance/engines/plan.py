@@ -87,6 +87,9 @@ class Plan:
     the cause."""
     watched: Sequence[str] = ()
     """Files, or folders with `/*` behind them: which lines of them are run is told."""
+    guided_by: Sequence[str] = ()
+    """Likewise, to guide the explorer, which goes on from what reaches new ones; they
+    are not told. What is watched guides it, too."""
     isolated: bool = True
     """Run the implementation in a process of its own."""
     on_progress: Callable[[str], None] = attrs.field(default=lambda _: None, eq=False)

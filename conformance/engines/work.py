@@ -104,6 +104,8 @@ class _WithLines:
 
     send: Send
     recorder: Recorder
+    tells: bool = True
+    """False: the lines guide, and that is all."""
     _seen: set[Line] = attrs.field(factory=set[Line])
     _has_found: bool = False
 
@@ -123,7 +125,7 @@ class _WithLines:
             lines = message.lines | self.recorder.stop()
             self._has_found = not lines <= self._seen
             self._seen |= lines
-            self.send(attrs.evolve(message, lines=lines))
+            self.send(attrs.evolve(message, lines=lines) if self.tells else message)
             self.recorder.start()
         else:
             self.send(message)
@@ -174,8 +176,10 @@ def search(
     boot: Boot, plan: Plan, capabilities: Capabilities, engine: str, send: Send
 ) -> None:
     """Send `Judged` for each program drawn by an engine."""
+    guides = plan.guided_by if engine == "explorer" else ()
+    recording = recorder(plan.watched or guides)
     try:
-        with _WithLines(send, recorder(plan.watched)) as send_with_lines:
+        with _WithLines(send, recording, bool(plan.watched)) as send_with_lines:
             if engine == "explorer":
                 _explore(boot, plan, capabilities, send_with_lines)
             else:

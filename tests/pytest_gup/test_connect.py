@@ -296,6 +296,18 @@ def test_a_plan_takes_what_the_implementation_needs(pytester: pytest.Pytester) -
     assert plan("--gup-time=600").shrink_seconds == 600 * SHRINK_SHARE
 
 
+def test_in_ci_a_program_is_shrunk_to_the_end(pytester: pytest.Pytester) -> None:
+    """The clock must not say what is found; the kernel says something else anyway."""
+    fast = connect.Implementation("fast", None, 20.0)
+    slow = connect.Implementation("slow", None, 300.0, shrink_seconds=2.0, repeats=3)
+    settings = Settings.from_config(pytester.parseconfig("--gup-profile=ci"))
+
+    plans = settings.plan(fast), settings.plan(slow)
+
+    assert [plan.shrink_seconds for plan in plans] == [60.0, 2.0]
+    assert plans[0].shrink_seconds_all >= 10 * 60.0
+
+
 @pytest.mark.slow
 def test_errors_look_the_same_under_xdist(quick_elsewhere: Run) -> None:
     """The controller finds them, before a worker is started."""

@@ -36,6 +36,7 @@ from conformance.program import Program
 from conformance.rules.catalogue import BY_ID
 from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Promise, Verdict
+from tests import second_stack
 from tests.conformance.engines.test_broken_implementations import but
 from tests.second_stack import boot as boot_good
 
@@ -52,6 +53,9 @@ STORES = scenario(
 )
 LOADS = scenario("loads", Store(value=1), Load(), rules=("MKW-EVERY",))
 PINS = scenario("pins", GetUserPages(), PutUserPages(), rules=("CNT-BAL",))
+
+
+LINES = [f"{Path(second_stack.__file__).parent}/*"]
 
 
 def plan(*scenarios: Scenario, **more: object) -> Plan:
@@ -418,3 +422,36 @@ def test_an_exploration_tells_how_many_states_it_has_seen() -> None:
     assert found.states > 0
     assert f"{found.states} states" in seen[-1]
     assert all(" new" in words for words in seen if " states" in words)
+
+
+@pytest.mark.parametrize(
+    ("how", "guides", "tells"),
+    [
+        ({}, False, False),
+        ({"watched": LINES}, True, True),
+        ({"guided_by": LINES}, True, False),
+    ],
+)
+def test_new_lines_guide_the_explorer(
+    how: dict[str, object],
+    *,
+    guides: bool,
+    tells: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is watched does; so does what guides only, and then no line is told."""
+    sent: list[object] = []
+    answered: list[bool] = []
+    has_found = work._WithLines.has_found
+
+    def spied(self: work._WithLines) -> bool:
+        answered.append(has_found(self))
+        return answered[-1]
+
+    monkeypatch.setattr(work._WithLines, "has_found", spied)
+    given = plan(budget=Budget(10, 10), **how)
+    work.search(boot_good, given, look_at(boot_good, given), "explorer", sent.append)
+
+    judged = [message for message in sent if isinstance(message, work.Judged)]
+    assert any(answered) is guides
+    assert {bool(message.lines) for message in judged} == {tells}
