@@ -95,6 +95,36 @@ def test_a_rule_that_never_came_up_reached_nothing(quick: Run) -> None:
     result.stdout.fnmatch_lines(["mine.py      8        0   0 %      0  all of it"])
 
 
+LATE = """
+BIAS = 1024
+
+class Late:
+    limit = 4
+
+    def bias(self):
+        return BIAS
+
+    def never(self):
+        return 0
+"""
+
+
+def test_what_runs_on_import_is_not_exercised(
+    quick: Run, pytester: pytest.Pytester, project: Path
+) -> None:
+    """Not even where a module is imported in the middle of a program."""
+    pytester.makepyfile(late=LATE)
+    given = "given = process, mapping, page, pages, pin, write"
+    text = MINE.replace(given, f"import late; late.Late().bias(); {given}")
+    (project / "mine.py").write_text(text)
+
+    result = quick("--gup-impl=mine", "--gup-cov=late", "--gup-report=out.jsonl")
+
+    result.stdout.fnmatch_lines(["late.py      2        1  50 %      1  10"])
+    (found,) = (r for r in records(project) if r["record"] == "coverage")
+    assert found["rules"] == {"LT-REFUSE": "7"}
+
+
 @pytest.mark.slow
 def test_workers_add_up(quick_elsewhere: Run, project: Path) -> None:
     """The table is the same."""

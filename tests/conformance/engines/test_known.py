@@ -10,8 +10,7 @@ from conformance.engines.tally import Violation
 from conformance.interface import GetUserPages, Load, Setup, Store, Umount
 from conformance.program import Program
 from conformance.verdicts import Verdict
-from tests.conformance.engines.test_broken_implementations import but
-from tests.conformance.engines.test_session import (
+from tests.conformance.engines.small_plans import (
     PINS,
     RULES,
     STORES,
@@ -19,6 +18,7 @@ from tests.conformance.engines.test_session import (
     plan,
     scenario,
 )
+from tests.conformance.engines.test_broken_implementations import but
 from tests.second_stack import boot as boot_good
 
 

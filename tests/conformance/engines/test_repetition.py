@@ -19,8 +19,8 @@ from conformance.interface import (
 )
 from conformance.program import Program
 from conformance.verdicts import Verdict
+from tests.conformance.engines.small_plans import forgetful, plan, scenario
 from tests.conformance.engines.test_broken_implementations import but
-from tests.conformance.engines.test_session import forgetful, plan, scenario
 from tests.second_stack import boot as boot_good
 
 FIRST = scenario("first", Store(), rules=("MKW-EVERY",))

@@ -1,8 +1,8 @@
 """One engine on one implementation, from beginning to end."""
 
+import inspect
 import os
 import time
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -11,8 +11,7 @@ import pytest
 from conformance.engines import work
 from conformance.engines.budget import Budget
 from conformance.engines.gathering import Gathering
-from conformance.engines.judge import Judgement
-from conformance.engines.plan import Plan
+from conformance.engines.reach import from_text
 from conformance.engines.session import (
     ImplementationError,
     look_at,
@@ -20,53 +19,28 @@ from conformance.engines.session import (
     run_search,
     without_stack,
 )
-from conformance.engines.tally import Tally, Violation
+from conformance.engines.tally import Tally
 from conformance.interface import (
     Boot,
     Fsync,
-    GetUserPages,
     Load,
-    PutUserPages,
     Setup,
     Store,
     Umount,
 )
-from conformance.oracle.history import Crash
-from conformance.program import Program
-from conformance.rules.catalogue import BY_ID
-from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Promise, Verdict
-from tests import second_stack
-from tests.conformance.engines.test_broken_implementations import but
-from tests.second_stack import boot as boot_good
-
-RULES = tuple(BY_ID[rule] for rule in ("MKW-EVERY", "LT-REFUSE", "CNT-BAL"))
-
-
-def scenario(name: str, *operations: object, rules: tuple[str, ...]) -> Scenario:
-    """Return a scenario for a few rules."""
-    return Scenario(name, rules, Program(operations))  # type: ignore[arg-type]
-
-
-STORES = scenario(
-    "stores", Store(value=1), Fsync(), Store(value=2), rules=("MKW-EVERY",)
+from tests.conformance.engines.small_plans import (
+    LINES,
+    LOADS,
+    PINS,
+    RULES,
+    STORES,
+    forgetful,
+    plan,
+    scenario,
 )
-LOADS = scenario("loads", Store(value=1), Load(), rules=("MKW-EVERY",))
-PINS = scenario("pins", GetUserPages(), PutUserPages(), rules=("CNT-BAL",))
-
-
-LINES = [f"{Path(second_stack.__file__).parent}/*"]
-
-
-def plan(*scenarios: Scenario, **more: object) -> Plan:
-    """Return a plan for a few rules and scenarios."""
-    known: dict[str, object] = {
-        "rules": RULES,
-        "stall_seconds": 5.0,
-        "shrink_runs": 20,
-        **more,
-    }
-    return Plan(scenarios=scenarios, **known)  # type: ignore[arg-type]
+from tests.conformance.engines.test_broken_implementations import but
+from tests.second_stack import Stack, boot as boot_good
 
 
 @pytest.mark.parametrize("isolated", [True, False])
@@ -138,11 +112,6 @@ def test_programs_without_end_are_given_up() -> None:
     assert found.results["MKW-EVERY"].verdict is Verdict.INCONCLUSIVE
     reason = "given up after 2 programs that did not end"
     assert found.results["CNT-BAL"].reason == reason
-
-
-def forgetful(setup: Setup) -> object:
-    """Return a stack that counts no call of page_mkwrite."""
-    return but(boot_good(setup), "page_mkwrite_count", lambda _, **__: 0)
 
 
 def test_a_violation_is_made_small() -> None:
@@ -321,45 +290,6 @@ def test_without_a_stack_every_rule_is_crashed() -> None:
     assert found.capabilities is None
 
 
-# --- in the child ---------------------------------------------------------------------
-
-
-def test_what_an_implementation_says_is_cut_and_cleaned() -> None:
-    """It may be endless, or no text at all."""
-    assert work._short("plain\ttext\n") == "plain\ttext\n"
-    assert work._short("\ud800\0\x1b[2J") == "\\ud800\\x00\\x1b[2J"
-    assert work._short("x" * 10**6).endswith("... (1000000 characters)")
-
-
-def shrunk(
-    boot: Boot, known: Violation, seconds: float, sent: list[object]
-) -> work.Shrunk:
-    """Make the program of a violation small in this process."""
-    rule = BY_ID["MKW-EVERY"]
-    run_again = partial(work._violation, boot, plan(), rule, known)
-    return work.shrunk(run_again, plan(), rule.id, known, seconds, sent.append)
-
-
-def test_a_violation_that_does_not_repeat_says_so() -> None:
-    """The program is the one with which it was seen."""
-    known = Violation("it was lost", STORES.program, 2, (), "stores")
-    sent: list[object] = []
-
-    last = shrunk(boot_good, known, 9.0, sent)
-
-    assert last.violation.sentence.startswith("it was lost (did not repeat")
-    assert last.counts
-    assert sent == []
-
-
-def test_a_program_that_does_not_boot_is_not_smaller() -> None:
-    """It shows nothing of the rule."""
-    known = Violation("it was lost", STORES.program, 2, (), "stores")
-    rule = BY_ID["MKW-EVERY"]
-
-    assert work._violation(_raise, plan(), rule, known, STORES.program) is None
-
-
 def test_an_unknown_message_is_a_defect() -> None:
     """Of ours: parent and child speak the same language."""
     tally = Tally(RULES, look_at(boot_good, plan()), Promise.DOCUMENT)
@@ -367,49 +297,6 @@ def test_an_unknown_message_is_a_defect() -> None:
 
     with pytest.raises(AssertionError, match="the child sent 'hello'"):
         gathering._take("hello")
-
-
-def test_shrinking_stops_when_its_time_is_up() -> None:
-    """With the smallest program that it had found by then."""
-    long = Program((Store(), Load(), Fsync(), Load(), Store()))
-    known = Violation("page_mkwrite was not called", long, 0, (), None)
-    sent: list[object] = []
-
-    last = shrunk(forgetful, known, -1.0, sent)
-
-    assert (last.violation.program, last.violation.is_minimal) == (long, False)
-    assert len(sent) == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "each", "shares"),
-    [(9.0, 5.0, [3.0, 4.5, 5.0]), (-1.0, 5.0, [-1 / 3, -1 / 2, -1.0])],
-)
-def test_the_time_is_shared(
-    seconds: float, each: float, shares: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What one rule leaves, those after it have."""
-    given: list[float] = []
-    known = {rule.id: Violation("lost", STORES.program, 0, ()) for rule in RULES}
-
-    def spied(*args: object) -> work.Shrunk:
-        assert isinstance(args[4], float)
-        given.append(args[4])
-        return work.Shrunk("MKW-EVERY", known["MKW-EVERY"], is_last=True)
-
-    monkeypatch.setattr(work, "shrunk", spied)
-    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
-    bounded = plan(shrink_seconds=each)
-    work.make_small(forgetful, bounded, known, 100.0 + seconds, lambda _: None)
-
-    assert given == shares
-
-
-def test_a_judgement_of_a_crash_keeps_its_program() -> None:
-    """The message may be long; what is passed on is not."""
-    lost = Judgement(STORES.program, {}, Crash(0, "x"), None, {})
-
-    assert lost.violated == frozenset()
 
 
 def test_an_exploration_tells_how_many_states_it_has_seen() -> None:
@@ -424,34 +311,14 @@ def test_an_exploration_tells_how_many_states_it_has_seen() -> None:
     assert all(" new" in words for words in seen if " states" in words)
 
 
-@pytest.mark.parametrize(
-    ("how", "guides", "tells"),
-    [
-        ({}, False, False),
-        ({"watched": LINES}, True, True),
-        ({"guided_by": LINES}, True, False),
-    ],
-)
-def test_new_lines_guide_the_explorer(
-    how: dict[str, object],
-    *,
-    guides: bool,
-    tells: bool,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What is watched does; so does what guides only, and then no line is told."""
-    sent: list[object] = []
-    answered: list[bool] = []
-    has_found = work._WithLines.has_found
+def test_a_rule_has_the_lines_of_its_own_programs() -> None:
+    """Those of the program before it are not among them, nor of the one after."""
+    found = run_scenarios(boot_good, plan(PINS, STORES, PINS, watched=LINES))
 
-    def spied(self: work._WithLines) -> bool:
-        answered.append(has_found(self))
-        return answered[-1]
-
-    monkeypatch.setattr(work._WithLines, "has_found", spied)
-    given = plan(budget=Budget(10, 10), **how)
-    work.search(boot_good, given, look_at(boot_good, given), "explorer", sent.append)
-
-    judged = [message for message in sent if isinstance(message, work.Judged)]
-    assert any(answered) is guides
-    assert {bool(message.lines) for message in judged} == {tells}
+    source, first = inspect.getsourcelines(Stack.fsync)
+    body = set(range(first + 1, first + len(source)))
+    by_rule = found.reach[inspect.getfile(Stack.fsync)]
+    assert found.results["CNT-BAL"].verdict is Verdict.HELD
+    assert {rule for rule in by_rule if from_text(by_rule[rule]) & body} == {
+        "MKW-EVERY"
+    }
