@@ -9,13 +9,10 @@ from conformance.interface import (
     Evict,
     FailNext,
     Feature,
-    FillDisk,
     Fsync,
-    GetUserPages,
     Hold,
     HoldPoint,
     Load,
-    Mmap,
     Munmap,
     Operation,
     PowerCut,
@@ -29,15 +26,10 @@ from conformance.interface import (
     Write,
 )
 from conformance.program import Preempt
-from conformance.scenarios.scenario import Scenario, program
+from conformance.scenarios.direct_cache import CACHE
+from conformance.scenarios.scenario import Scenario, program, stamped_file
 
 _QUEUED = HoldPoint.BEFORE_CAPTURE
-
-
-def _file(*stamps: int, file: int = 1) -> tuple[Operation, ...]:
-    """Make a file with a stamp in the first word of each page, durable."""
-    writes = [Write(file=file, page=i, value=v) for i, v in enumerate(stamps)]
-    return (Create(file=file), *writes, Fsync(file=file))
 
 
 def _each(
@@ -64,7 +56,7 @@ _BUFFERS = (
         "direct-read-into-a-mapped-page",
         ("DIO-BUF-WRITE",),
         program(
-            *_file(1, 2),
+            *stamped_file(1, 2),
             Load(page=2),
             DirectRead(page=2, pages=2),
             Fsync(),
@@ -80,7 +72,7 @@ _BUFFERS = (
         "direct-read-is-dropped-without-a-sync",
         ("DIO-BUF-WRITE",),
         program(
-            *_file(1, 2),
+            *stamped_file(1, 2),
             Load(page=2),
             Load(page=3),
             DirectRead(page=2, pages=2),
@@ -95,7 +87,7 @@ _BUFFERS = (
         "direct-read-buffer-is-synced-before-its-data",
         ("DIO-BUF-WRITE",),
         program(
-            *_file(1),
+            *stamped_file(1),
             DirectRead(page=2),
             Fsync(),
             Munmap(),
@@ -109,7 +101,7 @@ _BUFFERS = (
         "direct-write-from-a-changing-buffer",
         ("DIO-BUF-READ",),
         (
-            *_file(1),
+            *stamped_file(1),
             Store(value=2),
             Hold(at=_QUEUED),
             DirectWrite(),
@@ -166,7 +158,7 @@ _BUFFERS = (
         "buffers-are-given-up-during-a-direct-write",
         ("DIO-ASYNC-LIFETIME",),
         program(
-            *_file(1, 1),
+            *stamped_file(1, 1),
             Create(file=2),
             Store(page=2, value=2),
             Store(page=3, value=3),
@@ -180,182 +172,6 @@ _BUFFERS = (
             Read(file=1, page=1),
         ),
         "The same with two pages of a buffer that becomes a hole.",
-    ),
-)
-
-_CACHE = (
-    Scenario(
-        "direct-write-over-cached-pages",
-        ("DIO-INV-BEFORE",),
-        program(
-            *_file(1, 2),
-            Read(file=1),
-            Store(value=5),
-            Store(page=1, value=6),
-            DirectWrite(pages=2),
-            Read(file=1),
-            Read(file=1, page=1),
-        ),
-        "The cache has what was in the file before.",
-    ),
-    Scenario(
-        "direct-write-over-mapped-pages",
-        ("DIO-INV-BEFORE",),
-        program(
-            *_file(1, 2),
-            Mmap(mapping=1, file=1, pages=2),
-            Load(mapping=1, page=1),
-            Store(mapping=1, page=0, value=3),
-            Store(value=5),
-            Store(page=1, value=6),
-            DirectWrite(pages=2),
-            Load(mapping=1),
-            Load(mapping=1, page=1),
-            Fsync(file=1),
-            PowerCut(),
-        ),
-        "A mapping shows the pages that are written, one of them dirty.",
-    ),
-    Scenario(
-        "direct-write-without-space-over-dirty-pages",
-        ("DIO-INV-BEFORE", "DIO-PARTIAL"),
-        program(
-            Create(file=1),
-            Write(file=1, value=1),
-            Write(file=1, page=1, value=2),
-            Store(value=5),
-            FillDisk(),
-            DirectWrite(pages=3),
-            Read(file=1, page=1),
-            Read(file=1),
-            features=(Feature.COPY_ON_WRITE,),
-        ),
-        "What was written before is in the cache alone, and there is no space to write "
-        "it anew.",
-    ),
-    Scenario(
-        "short-direct-write-over-dirty-pages",
-        ("DIO-INV-BEFORE", "DIO-PARTIAL"),
-        program(
-            *_file(1, 2),
-            Truncate(file=1, words=4),
-            Write(file=1, value=3),
-            Write(file=1, page=1, value=4),
-            Store(page=2, value=5),
-            Truncate(words=6),
-            DirectWrite(page=2, pages=2),
-            Read(file=1),
-            Read(file=1, page=1),
-        ),
-        "Both pages are dirty in the cache; the buffer has one page only.",
-    ),
-    Scenario(
-        "direct-write-over-pinned-pages",
-        ("DIO-INV-BEFORE",),
-        program(
-            *_file(1, 2),
-            Mmap(mapping=1, file=1, pages=2),
-            GetUserPages(mapping=1),
-            Store(value=5),
-            Store(page=1, value=6),
-            DirectWrite(pages=2),
-            Read(file=1),
-            Read(file=1, page=1),
-        ),
-        "A device has one of the pages.",
-    ),
-    Scenario(
-        "read-during-a-direct-write",
-        ("DIO-INV-AFTER",),
-        program(
-            *_file(1, 2),
-            Store(value=5),
-            Store(page=1, value=6),
-            Hold(),
-            DirectWrite(pages=2),
-            Read(file=1),
-            Read(file=1, page=1),
-            Release(),
-            Read(file=1, page=1),
-            Read(file=1),
-        ),
-        "Readers bring in what the disk still has.",
-    ),
-    Scenario(
-        "mapping-is-read-during-a-direct-write",
-        ("DIO-INV-AFTER",),
-        program(
-            *_file(1),
-            Mmap(mapping=1, file=1, pages=1),
-            Store(value=5),
-            Hold(at=_QUEUED),
-            DirectWrite(),
-            Load(mapping=1),
-            Release(),
-            Load(mapping=1),
-            Load(mapping=1, word=1),
-        ),
-        "A mapping brings the old content in.",
-    ),
-    Scenario(
-        "mapping-is-written-during-a-direct-write",
-        ("DIO-INV-AFTER",),
-        program(
-            *_file(1),
-            Mmap(mapping=1, file=1, pages=1),
-            Store(value=5),
-            Hold(),
-            DirectWrite(),
-            Store(mapping=1, word=1, value=7),
-            GetUserPages(mapping=1, pin=1),
-            Release(),
-            Load(mapping=1),
-            Load(mapping=1, word=1),
-        ),
-        "A store and a pin for writing come while the disk has the write.",
-    ),
-    Scenario(
-        "direct-read-of-dirty-pages",
-        ("DIO-READ-FLUSH",),
-        program(
-            *_file(1, 2),
-            Write(file=1, value=3),
-            Write(file=1, page=1, value=4),
-            DirectRead(pages=2),
-            Load(page=1),
-            Load(),
-        ),
-        "The file was written to, and not synced.",
-    ),
-    Scenario(
-        "direct-read-of-mapped-dirty-pages",
-        ("DIO-READ-FLUSH",),
-        program(
-            *_file(1, 2),
-            Mmap(mapping=1, file=1, pages=2),
-            Store(mapping=1, value=3),
-            Store(mapping=1, page=1, value=4),
-            DirectRead(pages=2),
-            Load(page=1),
-            Load(),
-            DirectRead(page=2, file_page=1),
-            Load(page=2),
-        ),
-        "The file was written to through a mapping.",
-    ),
-    Scenario(
-        "direct-read-of-a-page-written-once-more",
-        ("DIO-READ-FLUSH",),
-        program(
-            *_file(1),
-            Mmap(mapping=1, file=1, pages=1),
-            Store(mapping=1, value=3),
-            Fsync(file=1),
-            Store(mapping=1, value=4),
-            DirectRead(),
-            Load(),
-        ),
-        "A sync lies between two stores to the page.",
     ),
 )
 
@@ -408,7 +224,7 @@ _CALLS = (
         "direct-io-runs-out-of-buffer",
         ("DIO-PARTIAL",),
         program(
-            *_file(1, 2),
+            *stamped_file(1, 2),
             Truncate(file=1, words=4),
             Store(page=2, value=5),
             Truncate(words=6),
@@ -424,7 +240,7 @@ _CALLS = (
         "direct-write-into-a-hole-runs-out-of-buffer",
         ("DIO-PARTIAL",),
         program(
-            *_file(9, 8, file=2),
+            *stamped_file(9, 8, file=2),
             Unlink(file=2),
             Create(file=1),
             Truncate(file=1, words=8),
@@ -444,7 +260,7 @@ _CALLS = (
         "direct-write-fails-again-and-again",
         ("DIO-PARTIAL",),
         program(
-            *_file(1),
+            *stamped_file(1),
             Store(value=2),
             FailNext(),
             DirectWrite(),
@@ -461,7 +277,7 @@ _CALLS = (
         "truncate-beside-a-direct-write",
         ("DIO-TRUNC",),
         program(
-            *_file(1),
+            *stamped_file(1),
             Create(file=2),
             Store(value=5),
             DirectWrite(),
@@ -481,7 +297,7 @@ _CALLS = (
         "punch-beside-a-direct-write",
         ("DIO-TRUNC",),
         program(
-            *_file(1, 2),
+            *stamped_file(1, 2),
             Create(file=2),
             Store(value=5),
             Store(page=1, value=6),
@@ -503,7 +319,7 @@ _CALLS = (
         "truncate-during-a-direct-write",
         ("DIO-TRUNC",),
         program(
-            *_file(1, 2),
+            *stamped_file(1, 2),
             Create(file=2),
             Store(value=5),
             Store(page=1, value=6),
@@ -520,4 +336,4 @@ _CALLS = (
     ),
 )
 
-SCENARIOS: tuple[Scenario, ...] = (*_BUFFERS, *_CACHE, *_CALLS)
+SCENARIOS: tuple[Scenario, ...] = (*_BUFFERS, *CACHE, *_CALLS)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from conformance.interface import Feature, Operation, Setup
+from conformance.interface import Create, Feature, Fsync, Operation, Setup, Write
 from conformance.program import Preempt, Program
 
 
@@ -39,3 +39,9 @@ def program(
 ) -> Program:
     """Return a program; `features` in the tiny geometry, or a whole `setup`."""
     return Program(operations, setup or Setup(features=features), schedule)
+
+
+def stamped_file(*stamps: int, file: int = 1) -> tuple[Operation, ...]:
+    """Make a file with a stamp in the first word of each page, durable."""
+    writes = [Write(file=file, page=i, value=v) for i, v in enumerate(stamps)]
+    return (Create(file=file), *writes, Fsync(file=file))

@@ -13,6 +13,7 @@ from reference_impl.files import Files
 from reference_impl.inode import Inode
 from reference_impl.layers import Parts
 from reference_impl.memory import Page
+from reference_impl.mutants.direct_cache import CACHE, of_buffers, of_writes
 from reference_impl.mutants.mutant import Mutant
 from reference_impl.stack import boot
 from reference_impl.stepping import Stepped, wait_until
@@ -82,96 +83,6 @@ class _KeepsTheFirstPageOnly(DirectIo):
     def begin(self, who: str, pin: Pin) -> Stepped[None]:
         if who == "direct_write":
             yield from self.devices.put_slots(pin, range(1, len(pin.pages)), None)
-
-
-# --- the page cache -----------------------------------------------------------------
-
-
-class _NeverInvalidates(DirectWrites):
-    """What the cache has of the range stays there, clean."""
-
-    def drop(self, inode: Inode, pages: range) -> Stepped[bool]:
-        yield from ()
-        return True
-
-
-class _DiscardsWhatIsDirty(DirectWrites):
-    """The range is dropped from the cache without being written first."""
-
-    def make_way(self, inode: Inode, pages: range) -> Stepped[bool]:
-        inode.direct_writes.update(pages)
-        return (yield from self.drop(inode, pages))
-
-    def drop_page(self, inode: Inode, page: Page) -> bool:
-        self.filesystem.orphan(inode, page)
-        return True
-
-
-class _InvalidatesOnce(DirectWrites):
-    """The cache is invalidated before the write, and not again after it."""
-
-    def invalidate_again(
-        self, inode: Inode, writes: Sequence[BlockWrite]
-    ) -> Stepped[None]:
-        yield from ()
-
-
-@attrs.define(eq=False)
-class _InvalidatesAtSubmit(DirectWrites):
-    """The second invalidation comes when the write is submitted, not when it landed."""
-
-    inode: Inode | None = None
-
-    def write_blocks(
-        self, inode: Inode, first: int, buffers: Sequence[Page], asked: int
-    ) -> Stepped[int]:
-        self.inode = inode
-        return super().write_blocks(inode, first, buffers, asked)
-
-    def wait(self, writes: Sequence[BlockWrite]) -> Stepped[None]:
-        assert self.inode is not None
-        yield from super().invalidate_again(self.inode, writes)
-        yield from super().wait(writes)
-
-    def invalidate_again(
-        self, inode: Inode, writes: Sequence[BlockWrite]
-    ) -> Stepped[None]:
-        yield from ()
-
-
-class _InvalidatesTheFirstPage(DirectWrites):
-    """Only the first page of the range is invalidated again."""
-
-    def invalidate_again(
-        self, inode: Inode, writes: Sequence[BlockWrite]
-    ) -> Stepped[None]:
-        yield from super().invalidate_again(inode, writes[:1])
-
-
-class _LeavesMappedPages(DirectWrites):
-    """A page that somebody has mapped is not invalidated again."""
-
-    def invalidate_again(
-        self, inode: Inode, writes: Sequence[BlockWrite]
-    ) -> Stepped[None]:
-        for write in writes:
-            page = inode.space.pages.get(write.index)
-            if page is None or not any(self.rmap.entries(inode.space, page)):
-                yield from super().invalidate_again(inode, (write,))
-
-
-class _ReadsWithoutFlush(DirectIo):
-    """A direct read takes what the disk has, whatever the cache has."""
-
-    def flush(self, inode: Inode, pages: range) -> Stepped[None]:
-        yield from ()
-
-
-class _FlushesTheFirstPage(DirectIo):
-    """A direct read flushes the first page of its range, and no other."""
-
-    def flush(self, inode: Inode, pages: range) -> Stepped[None]:
-        return super().flush(inode, pages[:1])
 
 
 # --- the call -----------------------------------------------------------------------
@@ -317,167 +228,95 @@ class _PunchesBesideDirectIo(Files):
         inode.lock.held_by = holder
 
 
-def _buffers(
-    name: str,
-    violates: tuple[str, ...],
-    kind: type[DirectIo],
-    lie: str,
-    origin: str = "",
-) -> Mutant:
-    faulty = partial(boot, parts=Parts(make_direct_io=kind))
-    return Mutant(f"direct_io.{name}", violates, faulty, lie, origin)
-
-
-def _writes(
-    name: str,
-    violates: tuple[str, ...],
-    kind: type[DirectWrites],
-    lie: str,
-    origin: str = "",
-) -> Mutant:
-    faulty = partial(boot, parts=Parts(make_direct_writes=kind))
-    return Mutant(f"direct_io.{name}", violates, faulty, lie, origin)
-
-
 MUTANTS: tuple[Mutant, ...] = (
-    _buffers(
+    of_buffers(
         "reads_into_read_pins",
         ("DIO-BUF-WRITE", "MKW-DEVICE"),
         _ReadsIntoReadPins,
         "a direct read pins its buffer for reading, and puts it as it is",
     ),
-    _buffers(
+    of_buffers(
         "dirties_the_first_page_read",
         ("DIO-BUF-WRITE", "MKW-DEVICE"),
         _DirtiesTheFirstPageRead,
         "a direct read pins for reading, and tells only of the first page it filled",
     ),
-    _buffers(
+    of_buffers(
         "puts_a_direct_read_at_submit",
         ("DIO-BUF-WRITE",),
         _PutsADirectReadAtSubmit,
         "a direct read puts its buffer as soon as the disk has been asked",
         "Z28 (CVE-2022-1011), with the direction turned round",
     ),
-    _writes(
+    of_writes(
         "writes_the_live_buffer",
         ("DIO-BUF-READ",),
         _WritesTheLiveBuffer,
         "the disk gets the buffer itself, with a checksum of what it held at first",
         "Z33 (968f19c5b1b7): direct writes from a buffer that changes",
     ),
-    _writes(
+    of_writes(
         "copies_for_checksums_only",
         ("DIO-BUF-READ",),
         _CopiesForChecksumsOnly,
         "a disk with parity gets the buffer itself: its own demand is forgotten",
     ),
-    _writes(
-        "never_invalidates",
-        ("DIO-INV-BEFORE", "DIO-INV-AFTER"),
-        _NeverInvalidates,
-        "what the cache has of the range stays there, clean",
-    ),
-    _writes(
-        "discards_what_is_dirty",
-        ("DIO-INV-BEFORE",),
-        _DiscardsWhatIsDirty,
-        "the range is dropped from the cache without being written first",
-    ),
-    _writes(
-        "invalidates_once",
-        ("DIO-INV-AFTER",),
-        _InvalidatesOnce,
-        "the cache is invalidated before the write, and not again after it",
-        "Z32 (332391a9935d): one invalidation",
-    ),
-    _writes(
-        "invalidates_at_submit",
-        ("DIO-INV-AFTER",),
-        _InvalidatesAtSubmit,
-        "the second invalidation comes when the write is submitted, not when it landed",
-        "Z32 (332391a9935d, c771c14baa33): asynchronous direct writes",
-    ),
-    _writes(
-        "invalidates_the_first_page",
-        ("DIO-INV-AFTER",),
-        _InvalidatesTheFirstPage,
-        "only the first page of the range is invalidated again",
-    ),
-    _writes(
-        "leaves_mapped_pages",
-        ("DIO-INV-AFTER",),
-        _LeavesMappedPages,
-        "a page that somebody has mapped is not invalidated again",
-        "Z32 (5a9d929d6e13): an invalidation that failed, unnoticed",
-    ),
-    _buffers(
-        "reads_without_flush",
-        ("DIO-READ-FLUSH",),
-        _ReadsWithoutFlush,
-        "a direct read takes what the disk has, whatever the cache has",
-    ),
-    _buffers(
-        "flushes_the_first_page",
-        ("DIO-READ-FLUSH",),
-        _FlushesTheFirstPage,
-        "a direct read flushes the first page of its range, and no other",
-    ),
-    _buffers(
+    *CACHE,
+    of_buffers(
         "locks_its_target_first",
         ("DIO-SELF", "LIVE-GUP"),
         _LocksItsTargetFirst,
         "a direct write holds the pages of its target while it faults in its buffer",
         "Z50 (4f06dd92b5d0); Z42 (d5b58fbb2fd7) is a fault that was to be avoided, too",
     ),
-    _buffers(
+    of_buffers(
         "bars_faults_while_it_pins",
         ("DIO-SELF", "LIVE-GUP"),
         _BarsFaultsWhileItPins,
         "a direct read keeps faults of the file out while it faults in its buffer",
         "Z50: locks held over the fault of the buffer",
     ),
-    _buffers(
+    of_buffers(
         "claims_all_of_a_write",
         ("DIO-PARTIAL",),
         _ClaimsAllOfAWrite,
         "a direct write answers what was asked for, however short its buffer was",
         "Z41 (b68d4979c88e): counted beyond what was copied",
     ),
-    _buffers(
+    of_buffers(
         "claims_all_of_a_read",
         ("DIO-PARTIAL", "MKW-DEVICE"),
         _ClaimsAllOfARead,
         "a direct read answers what the file has, however short its buffer was",
     ),
-    _writes(
+    of_writes(
         "leaves_stale_blocks",
         ("DIO-PARTIAL",),
         _LeavesStaleBlocks,
         "after a short write the rest of the range keeps the blocks allocated for it",
     ),
-    _writes(
+    of_writes(
         "keeps_the_copy_of_a_failure",
         ("DIO-PARTIAL", "REF-FREE"),
         _KeepsTheCopyOfAFailure,
         "the copy of a buffer is let go of when it was written, not when that failed",
         "Z40 (5991bfa3f88e): a bounce page leaked on error",
     ),
-    _buffers(
+    of_buffers(
         "puts_at_submit",
         ("DIO-ASYNC-LIFETIME",),
         _PutsAtSubmit,
         "the buffer of a direct write is put when the write has been submitted",
         "Z28 (CVE-2022-1011): a buffer let go of when the request was submitted",
     ),
-    _buffers(
+    of_buffers(
         "keeps_the_first_page_only",
         ("DIO-ASYNC-LIFETIME",),
         _KeepsTheFirstPageOnly,
         "all pages of a buffer but the first are put when the write is submitted",
         "Z28 (CVE-2022-1011)",
     ),
-    _writes(
+    of_writes(
         "unlocks_before_it_submits",
         ("DIO-TRUNC",),
         _UnlocksBeforeItSubmits,
