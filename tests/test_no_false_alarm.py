@@ -19,10 +19,19 @@ from conformance.interface import (
     Freeze,
     Fsync,
     GetUserPages,
+    Hold,
+    Load,
     Mmap,
     PowerCut,
+    PowerCutImage,
+    PunchHole,
+    PutUserPagesDirtyLock,
+    Release,
     Setup,
+    Store,
     Thaw,
+    Truncate,
+    Write,
 )
 from conformance.oracle.history import History
 from conformance.program import Program
@@ -31,6 +40,7 @@ from conformance.scenarios.catalogue import SCENARIOS
 from reference_impl import boot as reference
 from tests.second_stack import boot as second
 from tests.test_mutants import on_scenarios, on_search, violated
+from tests.whole_folios import boot as whole
 
 SECOND_STACK_RULES_MIN = 30
 JUDGED = [rule for rule in RULES if rule.untested is None]
@@ -141,13 +151,85 @@ def with_folios(program: Program, pages: int) -> Program:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("boot", [reference, whole], ids=["reference", "whole"])
 @pytest.mark.parametrize("pages", [2, 4])
-def test_large_folios_break_no_rule_on_any_scenario(pages: int) -> None:
+def test_large_folios_break_no_rule_on_any_scenario(
+    pages: int, boot: Callable[[Setup], object]
+) -> None:
     """Scenarios that were written for single pages; not every premise comes up."""
     judgements = [
-        judge(run(reference, with_folios(scenario.program, pages)), RULES)
+        judge(run(boot, with_folios(scenario.program, pages)), RULES)
         for scenario in SCENARIOS
     ]
 
     assert violated(judgements) == set()
     assert [j.inconclusive for j in judgements if j.inconclusive] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_keeps_pinned_folios_whole_is_not_accused(seed: int) -> None:
+    """Random programs; a part of them has large folios."""
+    judgements = on_search(whole, probe(whole), seed, Budget(60, 40))
+
+    assert violated(judgements) == set()
+    assert [j.inconclusive for j in judgements if j.inconclusive] == []
+
+
+CUT_INSIDE = (
+    Program((GetUserPages(page=0), PunchHole(), DeviceWrite(), Fsync(), PowerCut())),
+    Program(
+        (
+            Store(page=1, value=2),
+            GetUserPages(page=1),
+            Truncate(words=2),
+            DeviceWrite(value=1),
+            PutUserPagesDirtyLock(),
+            Fsync(),
+            Truncate(words=4),
+            Load(page=1),
+            PowerCut(),
+        )
+    ),
+    Program(
+        (
+            Freeze(),
+            Truncate(words=1),
+            GetUserPages(pin=1, write=False),
+            GetUserPages(pages=2),
+            Thaw(),
+        )
+    ),
+    Program(
+        (
+            Truncate(words=0),
+            Hold(),
+            Write(value=1),
+            Write(word=1, value=1),
+            Fsync(),
+            GetUserPages(page=1, write=False),
+            Release(),
+        )
+    ),
+)
+
+
+@pytest.mark.parametrize("program", CUT_INSIDE)
+@pytest.mark.parametrize("boot", [reference, whole], ids=["reference", "whole"])
+def test_a_folio_may_be_kept_whole_or_not(
+    boot: Callable[[Setup], object], program: Program
+) -> None:
+    """The first part of a pinned folio, or the last, is cut off; a device goes on."""
+    judgement = judge(run(boot, with_folios(program, 2)), RULES)
+
+    assert judgement.violated == frozenset()
+
+
+def test_the_two_differ() -> None:
+    """What a device writes to a hole is in the file where the folio was kept."""
+    program = with_folios(CUT_INSIDE[0], 2)
+
+    for boot, value in ((reference, 0), (whole, 1)):
+        image = run(boot, program).calls[4].result
+        assert isinstance(image, PowerCutImage)
+        assert image.files[0].words[0] == value

@@ -141,7 +141,7 @@ class Detaches:
             call.ended,
             is_certain=call.succeeded and self._is_certain(operation),
             is_cut=isinstance(operation, Truncate | PunchHole),
-            kept_from=self._kept_from(call, operation) if first > 0 else INFINITY,
+            kept_from=self._kept_from(call, operation),
         )
 
     def _kept_from(
@@ -149,13 +149,14 @@ class Detaches:
     ) -> Moment:
         """Return from when on the file may have a page again that was cut off.
 
-        Large folios alone: part of one is cut off, the rest stays.
+        Large folios alone: part of one is cut off, the rest stays. A hole may take the
+        first part; where a file is cut at its beginning nothing stays.
         """
         if self._history.geometry.folio_pages == 1:
             return INFINITY
         if isinstance(operation, PunchHole):
             return call.asked
-        if not isinstance(operation, Truncate):
+        if not isinstance(operation, Truncate) or operation.words == 0:
             return INFINITY
         growing = (
             other.asked

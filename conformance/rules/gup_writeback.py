@@ -94,6 +94,13 @@ def never_granted_under_writeback(case: Case) -> Iterator[Finding]:
 # --- readers, and callers that may not wait -------------------------------------------
 
 
+def _may_lie_beyond(case: Case, call: Call, name: PageName) -> bool:
+    """Whether a page may lie beyond the end of its file, and the pin be refused."""
+    file, page = name
+    sizes = case.oracle.sizes(file, call.asked, call.ended)
+    return min(sizes) <= page * case.oracle.words_per_page
+
+
 @rule(
     "GWB-READ-OK",
     clause=Clause(
@@ -114,7 +121,8 @@ def reader_does_not_wait(case: Case) -> Iterator[Finding]:
     """A pin for reading a page under writeback is granted without waiting."""
     for call, name in _asked_under_writeback(case, write=False, nowait=False):
         case.premise()
-        if _waits(case, call) or (call.refused and _is_alone(case, call)):
+        is_refused = call.refused and _is_alone(case, call)
+        if _waits(case, call) or (is_refused and not _may_lie_beyond(case, call, name)):
             what = "waits" if call.error is None else f"is refused with {call.error}"
             yield case.found(
                 call,

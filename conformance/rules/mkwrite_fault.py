@@ -171,6 +171,12 @@ def _when_cut_beside(case: Case, call: Call, name: PageName) -> Moment | None:
     return None if not ends or max(ends) == INFINITY else max(ends)
 
 
+def _may_be_kept(case: Case, page: int, size: int) -> bool:
+    """Whether a page may be part of a pinned folio that was left whole by the cut."""
+    count = case.history.geometry.folio_pages
+    return count > 1 and size > (page - page % count) * case.oracle.words_per_page
+
+
 def _beyond_end(
     case: Case, call: Call, name: PageName, since: Moment
 ) -> Iterator[Finding]:
@@ -181,8 +187,9 @@ def _beyond_end(
             continue
         first = page * case.oracle.words_per_page
         sizes = case.oracle.sizes(file, sample.moment, sample.moment)
-        if max(sizes) <= first and (view.is_dirty or view.writable_ptes):
-            what = "dirty" if view.is_dirty else "writable through a PTE"
+        is_dirty = view.is_dirty and not _may_be_kept(case, page, max(sizes))
+        if max(sizes) <= first and (is_dirty or view.writable_ptes):
+            what = "dirty" if is_dirty else "writable through a PTE"
             yield case.found(
                 call,
                 f"page {page} of file {file} is {what}, and the file ends at word "
