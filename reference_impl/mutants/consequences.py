@@ -54,6 +54,10 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "folios.slow_path_takes_references": ("MKW-DEVICE", "REF-BALANCE", "WB-SKIP"),
     # Requests that are shown late look like pins of those who are attached meanwhile.
     "counters.reads_requests_of_before": ("MMU-NOPIN",),
+    # For what was never asked, no block was reserved: not in a shared place either.
+    "mkwrite.asks_once_per_index": ("MKW-FAIL", "SNAP-RESERVE"),
+    # It is written back between the unlock and the entry, which then allows writing.
+    "mkwrite.unlocks_before_pte": ("STB-CAPTURE-ONCE",),
     # A page of a file is lent for writing while its entry says that it is clean.
     "gup.forces_its_way": ("MKW-DEVICE",),
     # What is counted at one end alone has no partner at the other.

@@ -64,6 +64,18 @@ class _LocksAgainWithoutLooking(Fault):
             yield from self.finish_mkwrite(vma, address, page)
 
 
+class _MapsOver(Fault):
+    """A page that is not valid may be mapped where another fault has mapped its own."""
+
+    def set_writable(self, vma: Vma, address: int, page: Page) -> None:
+        old = vma.process.ptes.get(address)
+        if old is None or old.page is page:
+            super().set_writable(vma, address, page)
+        else:
+            pte = Pte(page, is_writable=True, is_dirty=True)
+            self.tables.replace(vma.process, address, pte)
+
+
 class _NeverRevalidates(Filesystem):
     """A page that was found is taken for the page of the file for ever."""
 
@@ -204,7 +216,9 @@ FAULT_MUTANTS: tuple[Mutant, ...] = (
             "WB-PTEDIRTY",
             "REF-FREE",
         ),
-        partial(boot, parts=Parts(make_filesystem=_NeverRevalidates)),
+        partial(
+            boot, parts=Parts(make_filesystem=_NeverRevalidates, make_fault=_MapsOver)
+        ),
         "page_mkwrite does not look again, under the lock, whose page it has",
     ),
     Mutant(
@@ -218,7 +232,9 @@ FAULT_MUTANTS: tuple[Mutant, ...] = (
             "WB-PTEDIRTY",
             "REF-FREE",
         ),
-        partial(boot, parts=Parts(make_filesystem=_LooksAtTheSizeOnly)),
+        partial(
+            boot, parts=Parts(make_filesystem=_LooksAtTheSizeOnly, make_fault=_MapsOver)
+        ),
         "page_mkwrite looks at the size of the file only, which may have grown back",
     ),
     Mutant(
