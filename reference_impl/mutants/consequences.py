@@ -35,8 +35,11 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "mkwrite.loads_map_writable": ("MKW-FREEZE", "MKW-FAIL"),
     # Devices fault, too; and the fsync that fails for such a page fails for all pages.
     "mkwrite.maps_despite_refusal": ("MKW-DEVICE", "MKW-RESERVE"),
-    # Drivers fault like get_user_pages.
-    "mkwrite.maps_devices_despite_refusal": ("MKW-DEVICE",),
+    # Drivers fault like get_user_pages; and again the fsync fails for all pages.
+    "mkwrite.maps_devices_despite_refusal": ("MKW-DEVICE", "MKW-RESERVE"),
+    # What is dirty without a promise takes its block when it is written, for which the
+    # fsync of a promised page fails, or a block that nobody gave back.
+    "mkwrite.dirties_before_asking": ("MKW-RESERVE", "MKW-UNRESERVE", "SNAP-RESERVE"),
     # The fourth fault may be a device's.
     "mkwrite.misses_every_fourth": ("MKW-DEVICE",),
     # Pages beyond the end of the file stay mapped, and are granted.
