@@ -128,7 +128,7 @@ def test_another_violation_of_the_rule_takes_its_place() -> None:
 
 def test_a_smaller_program_must_show_it_again_too() -> None:
     """Else the one that was found stays."""
-    boot = Flaky("ox" + "xxx" + "x" + "o")
+    boot = Flaky("ox" + "xxx" + "xxx" + "o")
 
     found = result(boot, SECOND)
 
