@@ -84,6 +84,8 @@ class HandleState:
     files: dict[int, bool] = attrs.field(factory=lambda: {0: True})
     """File handles ever used; True: it has a name now."""
     processes: set[int] = attrs.field(factory=lambda: {0})
+    forking: set[int] = attrs.field(factory=set[int])
+    """Processes that a fork is about to make."""
     mappings: dict[tuple[int, int], int | None] = attrs.field(
         factory=dict[tuple[int, int], "int | None"]
     )
@@ -134,7 +136,7 @@ class HandleState:
         self._drop_mapping((operation.process, operation.mapping))
 
     def _begin_fork(self, operation: Fork) -> None:
-        self.processes.add(operation.child)
+        self.forking.add(operation.child)
 
     def _begin_exit(self, operation: Exit) -> None:
         self.processes.discard(operation.process)
@@ -210,9 +212,10 @@ class HandleState:
             self.mappings.pop(key, None)
 
     def _end_fork(self, operation: Fork, call: Call) -> None:
+        self.forking.discard(operation.child)
         if not call.succeeded:
-            self.processes.discard(operation.child)
             return
+        self.processes.add(operation.child)
         for (process, mapping), pages in list(self.mappings.items()):
             if process == operation.process:
                 self.mappings[operation.child, mapping] = pages
