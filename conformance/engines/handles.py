@@ -225,7 +225,7 @@ class Handles(HandleState):
                 mapping,
             ) in self.mappings:
                 trouble = f"mapping {process, mapping} exists"
-            case Fork(child=child) if child in self.processes | self.forking:
+            case Fork(child=child) if child in self.processes | self.forking.keys():
                 trouble = f"process {child} exists"
             case GetUserPages(pin=pin) if pin in self.pins:
                 trouble = f"pin {pin} exists"

@@ -241,6 +241,8 @@ class Forking(Memory):
 
     def mmap(self, process: int, mapping: int, file: int, pages: int) -> None: ...
 
+    def munmap(self, process: int, mapping: int) -> None: ...
+
 
 @pytest.mark.parametrize(
     ("operation", "reason"),
@@ -262,6 +264,22 @@ def test_a_process_exists_from_the_answer_of_its_fork(
 
     assert history.calls[2].skipped == reason
     assert history.calls[4].succeeded
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "mapping"),
+    [((Mmap(mapping=1),), 1), ((Munmap(),), 0), ((Munmap(), Mmap(mapping=0)), 0)],
+)
+def test_a_child_has_what_was_mapped_before_it_was_forked(
+    meanwhile: tuple[object, ...], mapping: int
+) -> None:
+    """What comes and goes during a fork it may have, or not."""
+    load = Load(process=1, mapping=mapping)
+    history = history_of(Forking(), Hold(), Fork(), *meanwhile, Release(), load)
+    before = history_of(Forking(), Mmap(mapping=1), Fork(), Load(process=1, mapping=1))
+
+    assert history.calls[-1].skipped == f"mapping (1, {mapping}) does not exist"
+    assert before.calls[-1].succeeded
 
 
 def test_refusals_of_the_table_are_answers() -> None:
