@@ -84,6 +84,11 @@ class HandleState:
     files: dict[int, bool] = attrs.field(factory=lambda: {0: True})
     """File handles ever used; True: it has a name now."""
     processes: set[int] = attrs.field(factory=lambda: {0})
+    forking: dict[int, set[tuple[int, int]]] = attrs.field(
+        factory=dict[int, "set[tuple[int, int]]"]
+    )
+    """Processes that a fork is about to make, and what they will surely have mapped:
+    that of the parent which was there before, and has not gone meanwhile."""
     mappings: dict[tuple[int, int], int | None] = attrs.field(
         factory=dict[tuple[int, int], "int | None"]
     )
@@ -134,7 +139,11 @@ class HandleState:
         self._drop_mapping((operation.process, operation.mapping))
 
     def _begin_fork(self, operation: Fork) -> None:
-        self.processes.add(operation.child)
+        self.forking[operation.child] = {
+            key
+            for key, pages in self.mappings.items()
+            if key[0] == operation.process and pages is not None
+        }
 
     def _begin_exit(self, operation: Exit) -> None:
         self.processes.discard(operation.process)
@@ -160,6 +169,8 @@ class HandleState:
 
     def _drop_mapping(self, key: tuple[int, int]) -> None:
         del self.mappings[key]
+        for inherited in self.forking.values():
+            inherited.discard(key)
         self.private.discard(key)
         self.anonymous.discard(key)
 
@@ -210,15 +221,16 @@ class HandleState:
             self.mappings.pop(key, None)
 
     def _end_fork(self, operation: Fork, call: Call) -> None:
+        inherited = self.forking.pop(operation.child)
         if not call.succeeded:
-            self.processes.discard(operation.child)
             return
-        for (process, mapping), pages in list(self.mappings.items()):
-            if process == operation.process:
-                self.mappings[operation.child, mapping] = pages
-                for kind in (self.private, self.anonymous):
-                    if (process, mapping) in kind:
-                        kind.add((operation.child, mapping))
+        self.processes.add(operation.child)
+        for key in sorted(inherited):
+            inherits = operation.child, key[1]
+            self.mappings[inherits] = self.mappings[key]
+            for kind in (self.private, self.anonymous):
+                if key in kind:
+                    kind.add(inherits)
 
     def _end_get(self, operation: GetUserPages, call: Call) -> None:
         if not call.succeeded or not call.result:

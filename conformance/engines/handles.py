@@ -162,6 +162,8 @@ class Handles(HandleState):
         return f"file {missing[0]} does not exist" if missing else None
 
     def _process_trouble(self, operation: Operation) -> str | None:
+        if isinstance(operation, Mmap) and operation.process in self.forking:
+            return f"process {operation.process} is being made"
         if not isinstance(operation, (Fork, Exit, ClearRefs)):
             return None
         known = operation.process in self.processes
@@ -223,7 +225,7 @@ class Handles(HandleState):
                 mapping,
             ) in self.mappings:
                 trouble = f"mapping {process, mapping} exists"
-            case Fork(child=child) if child in self.processes:
+            case Fork(child=child) if child in self.processes | self.forking.keys():
                 trouble = f"process {child} exists"
             case GetUserPages(pin=pin) if pin in self.pins:
                 trouble = f"pin {pin} exists"

@@ -176,7 +176,8 @@ class StackMachine:
 
     def unused_processes(self, most: int) -> list[int]:
         """Return the process handles below `most` that are not in use."""
-        used = self.running.handles.processes
+        handles = self.running.handles
+        used = handles.processes | handles.forking.keys()
         return [process for process in range(most) if process not in used]
 
     def unused_pins(self, most: int) -> list[int]:

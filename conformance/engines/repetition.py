@@ -9,14 +9,20 @@ Interface:
   * `again(plan, run, program)` runs a program until that is settled.
   * `Repetition.about(sentence)` is the sentence, with how often it showed again
     where that was not every time.
+  * `Runs` keeps what each run of a program was like: one that violates several rules
+    is not run three times for each of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
 
 import attrs
 
 from conformance.engines.plan import Plan
+from conformance.engines.running import run
 from conformance.engines.tally import Violation
+from conformance.interface import Boot
+from conformance.oracle.history import History
 from conformance.program import Program
 
 NO_REPETITION = "did not repeat when the program was run again"
@@ -48,6 +54,33 @@ class Repetition:
         if self.is_steady:
             return sentence
         return f"{sentence} (repeated in {len(self.seen)} of {self.runs} runs)"
+
+
+@attrs.define(eq=False)
+class Runs:
+    """Runs of programs, none of which was made with one rule in mind."""
+
+    boot: Boot
+    programs: Collection[Program]
+    """Those that are shared; others are run anew each time."""
+    _histories: dict[Program, list[History]] = attrs.field(
+        factory=lambda: defaultdict(list)
+    )
+
+    def for_one_rule(self) -> Callable[[Program], History]:
+        """Return what runs a program, and never takes the same run of it twice."""
+        taken: Counter[Program] = Counter()
+
+        def run_or_take(program: Program) -> History:
+            if program not in self.programs:
+                return run(self.boot, program)
+            histories = self._histories[program]
+            if len(histories) <= taken[program]:
+                histories.append(run(self.boot, program))
+            taken[program] += 1
+            return histories[taken[program] - 1]
+
+        return run_or_take
 
 
 def again(

@@ -25,7 +25,7 @@ from conformance.engines.lines import NO_LINES, Line, Lines, Recorder, recorder
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.packed import run_packed
 from conformance.engines.plan import Known, Plan
-from conformance.engines.repetition import again
+from conformance.engines.repetition import Runs, again
 from conformance.engines.running import run
 from conformance.engines.scenario_run import probe
 from conformance.engines.shrink import Bound, shrink
@@ -282,12 +282,14 @@ def make_small(
         send: Takes the messages.
     """
     by_id = {rule.id: rule for rule in plan.rules}
+    runs = Runs(boot, {violation.program for violation in violations.values()})
     for place, (rule, violation) in enumerate(sorted(violations.items())):
         share = (deadline - time.monotonic()) / (len(violations) - place)
         seconds = min(plan.shrink_seconds, share)
         run_again: RunAgain
         if rule in by_id:
-            run_again = partial(_violation, boot, plan, by_id[rule], violation)
+            one = runs.for_one_rule()
+            run_again = partial(_violation, one, plan, by_id[rule], violation)
         else:
             run_again = partial(_crash, boot, rule, violation)
         send(shrunk(run_again, plan, rule, violation, seconds, send))
@@ -347,11 +349,15 @@ def _smallest(
 
 
 def _violation(
-    boot: Boot, plan: Plan, rule: Rule, known: Violation, program: Program
+    run: Callable[[Program], History],
+    plan: Plan,
+    rule: Rule,
+    known: Violation,
+    program: Program,
 ) -> Violation | None:
     """Run a program; return how it violates the rule, or None."""
     try:
-        judgement = judge(run(boot, program), [rule], plan.promise)
+        judgement = judge(run(program), [rule], plan.promise)
     except BootError:
         return None
     if not judgement.violated:

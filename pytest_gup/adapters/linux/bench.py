@@ -145,6 +145,11 @@ class Bench:
         start = self.mappings[process, mapping].address
         return start + page * size + word * self.geometry.word_size_bytes
 
+    def in_use(self) -> dict[tuple[int, int], Mapping]:
+        """Tell the mappings of processes that are not on their way out."""
+        mappings = self.mappings.items()
+        return {key: there for key, there in mappings if key[0] in self.processes}
+
     def begin(
         self,
         process: Process,

@@ -17,6 +17,7 @@ import attrs
 from conformance.interface import Boot, Feature, Geometry, Setup
 from pytest_gup.adapters.linux import lab
 from pytest_gup.adapters.linux.bench import FIRST_ADDRESS, Bench, Mapping
+from pytest_gup.adapters.linux.calls import Process
 from pytest_gup.adapters.linux.filesystems import FILESYSTEMS, Filesystem
 from pytest_gup.adapters.linux.memory import map_arguments
 from pytest_gup.adapters.linux.observing import FOLIO_PAGES_MAX, read_vmstat
@@ -64,12 +65,15 @@ def boot(filesystem: Filesystem, setup: Setup) -> MemoryStack:
         movable_pages=0,
     )
     size = geometry.file_pages * PAGE_BYTES
-    place = here.boot(
-        filesystem.name, size, stable_writes=setup.has(Feature.STABLE_WRITES)
-    )
+    # They begin while the filesystem is being mounted.
+    sockets = [here.spawn(), here.spawn()]
     try:
+        place = here.boot(
+            filesystem.name, size, stable_writes=setup.has(Feature.STABLE_WRITES)
+        )
         counters = read_vmstat()
-        bench = _bench(here, filesystem, place, geometry)
+        processes = [Process.join(each) for each in sockets]
+        bench = _bench(here, filesystem, place, geometry, *processes)
         return stack_class(filesystem, offered)(bench, counters)
     except BaseException:
         here.unboot()
@@ -84,9 +88,13 @@ def _folio_pages(asked: Geometry, offered: frozenset[str]) -> int:
 
 
 def _bench(
-    here: lab.Lab, filesystem: Filesystem, place: tuple[str, str], geometry: Geometry
+    here: lab.Lab,
+    filesystem: Filesystem,
+    place: tuple[str, str],
+    geometry: Geometry,
+    shell: Process,
+    process: Process,
 ) -> Bench:
-    shell, process = here.spawn(), here.spawn()
     path, device = place
     root = shell.ask("open", path, os.O_RDONLY | os.O_CLOEXEC)
     bench = Bench(

@@ -48,6 +48,8 @@ from pytest_gup.adapters.linux.volume import Volume, Volumes
 PR_SET_CHILD_SUBREAPER = 36
 TEAR_DOWN_SECONDS = 30
 """After this long the FUSE connections are aborted, so that nothing hangs."""
+COUNTERS, QUEUE = "/proc/vmstat", "/proc/stat"
+"""What is locked by the lab that has a stack, and by the one that is next."""
 SERVERS: dict[str, type[server.Actor]] = {"disk": Disk, "device": Device}
 
 
@@ -89,7 +91,9 @@ class Keeper:
         self.workers: list[Identity] = []
         self.volume: Volume | None = None
         self.is_broken = False
-        self.counters = os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC)
+        self.counters, self.queue = (
+            os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (COUNTERS, QUEUE)
+        )
         given = [self._start(name) for name in SERVERS]
         self.volumes = Volumes(self.folder.path, self.masters["disk"])
         self.machine = offers.of_machine()
@@ -172,14 +176,25 @@ class Keeper:
     ) -> tuple[str, str]:
         """Mount a fresh filesystem; answer where, and on which device."""
         assert self.volume is None, "something is booted already"
-        # The counters of pins are those of the machine: one stack at a time.
-        fcntl.flock(self.counters, fcntl.LOCK_EX)
+        self._wait_for_machine()
         filesystem = FILESYSTEMS[name]
         self.masters["device"].order("open")
         self.volume = self.volumes.mount(
             filesystem, file_bytes, stable_writes=stable_writes
         )
         return str(self.volume.path), self.volume.device or ""
+
+    def _wait_for_machine(self) -> None:
+        """Wait until no other lab has a stack: the counters of pins are the machine's.
+
+        A lab that boots again and again would be first each time; so whoever is next
+        keeps the others from asking.
+        """
+        fcntl.flock(self.queue, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self.counters, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self.queue, fcntl.LOCK_UN)
 
     def spawn(self, threads: int) -> tuple[int, ...]:
         """Start a worker; answer the sockets of its threads."""

@@ -22,7 +22,6 @@ from pathlib import Path
 import attrs
 
 from pytest_gup.adapters.linux import wire
-from pytest_gup.adapters.linux.calls import Process
 from pytest_gup.adapters.linux.master import Master
 from pytest_gup.adapters.linux.runfolder import CONNECTIONS
 from pytest_gup.adapters.linux.worker import ENVIRONMENT
@@ -107,10 +106,10 @@ class Lab:
         """Have them put back."""
         self._order("restore_settings")
 
-    def spawn(self) -> Process:
-        """Start a process."""
+    def spawn(self) -> list[int]:
+        """Start a process; `Process.join` waits for it at these sockets."""
         _, descriptors = self._order("spawn", THREADS)
-        return Process.join(descriptors)
+        return descriptors
 
     def adopt(self, pid: int) -> None:
         """Have a process that a worker has forked end with the others."""

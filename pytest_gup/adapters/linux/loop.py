@@ -42,9 +42,7 @@ def attach(path: str, *, direct: bool, stable_writes: bool | None = None) -> str
         os.close(file)
     try:
         if stable_writes is not None:
-            setting = _queue(device, "stable_writes")
-            _found[device] = setting.read_text()
-            setting.write_text(str(int(stable_writes)))
+            _demand_stable(device, wanted=stable_writes)
     except OSError:
         os.close(descriptor)
         raise
@@ -71,6 +69,15 @@ def release(device: str) -> None:
     os.close(_kept.pop(device))
 
 
+def _demand_stable(device: str, *, wanted: bool) -> None:
+    """Set what the queue demands; to write there stops the device for a while."""
+    setting = _queue(device, "stable_writes")
+    found = setting.read_text()
+    if int(found) != wanted:
+        setting.write_text(str(int(wanted)))
+        _found[device] = found
+
+
 def _put_back(device: str) -> None:
     """Leave the queue as it was found: a setting outlives the attachment."""
     found = _found.pop(device, None)
@@ -89,7 +96,7 @@ def backing(device: str) -> str | None:
 _kept: dict[str, int] = {}
 """An open descriptor for each attached device; without one, it detaches itself."""
 _found: dict[str, str] = {}
-"""What `stable_writes` was before we set it, by device."""
+"""What `stable_writes` was before we changed it, by device."""
 
 
 def _configure(file: int, *, direct: bool) -> tuple[str, int]:

@@ -151,7 +151,7 @@ class Memory:
         """Return a process; its first mapping starts it."""
         bench = self.bench
         if process not in bench.processes:
-            bench.processes[process] = bench.lab.spawn()
+            bench.processes[process] = Process.join(bench.lab.spawn())
         return bench.processes[process]
 
     def _size(self, mapping: Mapping) -> int:

@@ -33,7 +33,7 @@ class Mounts:
         bench = self.bench
         mapped = {
             key: mapping
-            for key, mapping in bench.mappings.items()
+            for key, mapping in bench.in_use().items()
             if mapping.file is not None
         }
         for (process, number), mapping in mapped.items():

@@ -47,10 +47,10 @@ class Counters:
         moved = any(start.get(name) != before.get(name) for name in PIN_COUNTERS)
         return cls(start, are_ours=not moved)
 
-    def since_start(self, name: str) -> int | None:
-        """Tell how much a counter has grown; None: that cannot be known."""
-        now = read_vmstat()
-        return now[name] - self.start[name] if self.are_ours and name in now else None
+    def since_start(self) -> dict[str, int]:
+        """Tell how much they have grown; not those of which that cannot be known."""
+        now = read_vmstat() if self.are_ours else {}
+        return {name: value - self.start[name] for name, value in now.items()}
 
 
 class Observing:
@@ -108,7 +108,7 @@ class Observing:
 
     def vmstat(self) -> VmStat:
         """Tell the counters of pins; nothing, if others were seen to move them."""
-        acquired, released = map(self.counters.since_start, PIN_COUNTERS)
+        acquired, released = map(self.counters.since_start().get, PIN_COUNTERS)
         return VmStat(
             nr_foll_pin_acquired=acquired,
             nr_foll_pin_released=released,
@@ -178,10 +178,11 @@ def pinned_bytes(pid: int) -> int:
 
 
 def read_vmstat() -> dict[str, int]:
-    """Read the counters, with those of every processor added up."""
+    """Read the counters of pins, with those of every processor added up."""
     Path("/proc/sys/vm/stat_refresh").write_text("1")
     lines = Path("/proc/vmstat").read_text().splitlines()
-    return {name: int(value) for name, value in (line.split() for line in lines)}
+    counters = (line.split() for line in lines if line.startswith(PIN_COUNTERS))
+    return {name: int(value) for name, value in counters}
 
 
 def _has(flags: int, bit: int) -> bool:

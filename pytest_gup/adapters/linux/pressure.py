@@ -112,7 +112,7 @@ class Splitting:
         """Split a folio: through the mapping that it is in, or one of our own."""
         bench = self.bench
         size = bench.geometry.page_size_bytes
-        for (process, _), mapping in bench.mappings.items():
+        for (process, _), mapping in bench.in_use().items():
             offset = page - mapping.first_page
             if mapping.file == file and 0 <= offset < mapping.pages:
                 worker = bench.processes[process]

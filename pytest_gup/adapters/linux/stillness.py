@@ -40,6 +40,8 @@ PASSING = ("__wait_rcu", "wait_rcu", "synchronize_", "rcu_", "exp_funnel")
 BUSY_WORKERS = (b"kworker", b"ksoftirqd", b"jbd2", b"xfs", b"btrfs", b"loop")
 """Beginnings of the names of kernel threads that carry a call on."""
 KTHREADD = b"2"
+UNNAMED = b"kthreadd"
+"""What a thread of the kernel is called until it has a name of its own."""
 STAT_BYTES = 512
 
 
@@ -119,18 +121,22 @@ def _is_busy_worker(pid: str) -> bool:
     except OSError:
         return False
     state, parent = tail.split()[:2]
-    if parent != KTHREADD:
+    name = head.partition(b"(")[2]
+    if parent == KTHREADD and name.startswith(BUSY_WORKERS):
+        return state == b"R"
+    if name != UNNAMED:
         _others.add(pid)
-    is_worker = head.partition(b"(")[2].startswith(BUSY_WORKERS)
-    return parent == KTHREADD and state == b"R" and is_worker
+    return False
 
 
 _others: set[str] = set()
-"""Processes that turned out not to be threads of the kernel: a look saved."""
+"""Processes that turned out to be no such threads: a look saved. Forgotten from time
+to time, for numbers of processes are used again."""
 
 
 def measured_pace(process: Process) -> float:
     """Find out how fast this machine is; return `Watch.still_seconds`."""
+    _others.clear()
     trips = []
     for _ in range(9):
         begin = time.monotonic()

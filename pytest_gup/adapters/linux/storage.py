@@ -54,7 +54,7 @@ class Storage(Files):
     def reclaim(self, file: int) -> Call:
         """Have the pages of a file reclaimed by madvise(MADV_PAGEOUT)."""
         bench = self.bench
-        for (process, _), mapping in bench.mappings.items():
+        for (process, _), mapping in bench.in_use().items():
             if mapping.file == file and mapping.is_shared:
                 size = mapping.pages * bench.geometry.page_size_bytes
                 worker = bench.processes[process]

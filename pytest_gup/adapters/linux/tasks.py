@@ -15,6 +15,7 @@ import mmap
 import os
 import struct
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from pytest_gup.adapters.linux import fuse, kernel, ksm
@@ -101,10 +102,15 @@ def frame_of(entry: int) -> int | None:
 
 def page_flags(frame: int) -> int:
     """Read the flags of one frame, of a tail as of any other."""
-    with Path("/proc/kpageflags").open("rb", buffering=0) as flags:
-        flags.seek(frame * PAGEMAP_ENTRY.size)
-        (found,) = PAGEMAP_ENTRY.unpack(flags.read(PAGEMAP_ENTRY.size))
+    flags, size = _flags_file(os.getpid()), PAGEMAP_ENTRY.size
+    (found,) = PAGEMAP_ENTRY.unpack(os.pread(flags, size, frame * size))
     return int(found)
+
+
+@cache
+def _flags_file(process: int) -> int:
+    """Open it once in each process: a child may have closed its parent's."""
+    return os.open("/proc/kpageflags", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def compact(pid: int, address: int, pages: int) -> bool:

@@ -15,6 +15,7 @@ Interface:
   * `main` is the whole life of the process, from the fork.
 """
 
+import _thread
 import contextlib
 import ctypes
 import errno
@@ -23,9 +24,7 @@ import mmap
 import os
 import signal
 import socket
-import threading
 import traceback
-from pathlib import Path
 
 from pytest_gup.adapters.linux import kernel, wire
 from pytest_gup.adapters.linux.ring import Ring
@@ -43,6 +42,7 @@ from pytest_gup.adapters.linux.uffd import Notice
 
 STACK_BYTES = 1 << 18
 SPARE_BYTES = 1 << 22
+FILES_MAX = 1 << 20
 ENVIRONMENT = {"PYTHONMALLOC": "malloc"}
 """What the process that forks workers must be started with."""
 M_TOP_PAD, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX = -2, -3, -1, -8
@@ -76,6 +76,7 @@ def main(descriptors: list[int]) -> None:
     """Work until the first of these sockets is closed; does not return."""
     kernel.die_with_parent(signal.SIGKILL)
     kernel.name_process("gup-worker")
+    kernel.go_first()
     gc.disable()
     _live(Worker(), descriptors)
 
@@ -83,9 +84,11 @@ def main(descriptors: list[int]) -> None:
 def _live(worker: "Worker", descriptors: list[int]) -> None:
     close_all_but({0, 1, 2, *descriptors})
     ends = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-    threading.stack_size(STACK_BYTES)
+    # Not `threading.Thread`, which waits for each to have begun: half of the time
+    # that a boot took.
+    _thread.stack_size(STACK_BYTES)
     for end in ends[1:]:
-        threading.Thread(target=_work, args=(worker, end), daemon=True).start()
+        _thread.start_new_thread(_work, (worker, end))
     try:
         _work(worker, ends[0])
     except BaseException:  # noqa: BLE001 - the process ends here
@@ -101,10 +104,11 @@ def _work(worker: "Worker", end: socket.socket) -> None:
 
 def close_all_but(wanted: set[int]) -> None:
     """Close every file of this process but these."""
-    for entry in list(Path("/proc/self/fd").iterdir()):
-        if int(entry.name) not in wanted:
-            with contextlib.suppress(OSError):
-                os.close(int(entry.name))
+    begin = 0
+    for descriptor in (*sorted(wanted), FILES_MAX):
+        if begin < descriptor:
+            os.closerange(begin, descriptor)
+        begin = descriptor + 1
 
 
 class Worker:
@@ -131,8 +135,7 @@ class Worker:
 
     def work(self, end: socket.socket) -> None:
         """Answer calls until the end is closed."""
-        wire.send(end, (os.getpid(), threading.get_native_id()))
-        go_first()
+        wire.send(end, (os.getpid(), _thread.get_native_id()))
         while True:
             message, descriptors = wire.receive_with_descriptors(end)
             if message is None:
@@ -252,14 +255,3 @@ class Worker:
         for descriptor in descriptors:
             os.close(descriptor)
         return child
-
-
-def go_first() -> None:
-    """Have this thread win over the workers of the kernel, if we may.
-
-    What a call promises has to hold when it answers, not when the kernel has got
-    round to the rest. Whether the rest is quicker would be chance otherwise: with
-    this, the same program has the same outcome.
-    """
-    with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

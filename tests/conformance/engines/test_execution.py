@@ -8,10 +8,13 @@ import pytest
 from conformance.engines.execution import BootError, run
 from conformance.interface import (
     Blocked,
+    ClearRefs,
     Create,
     DeviceComplete,
     Done,
     Errno,
+    Exit,
+    Fork,
     Fsync,
     GetUserPages,
     Hold,
@@ -224,6 +227,59 @@ def test_handles_are_followed(operations: list[object], reason: str) -> None:
     history = history_of(Full(), *operations)
 
     assert history.calls[len(operations) - 1].skipped == reason
+
+
+class Forking(Memory):
+    """Its fork waits while the disk is held."""
+
+    def fork(self, process: int, child: int) -> Iterator[Wait]:
+        yield Wait("the disk", lambda: not self.is_held)
+
+    def exit(self, process: int) -> None: ...
+
+    def clear_refs(self, process: int) -> None: ...
+
+    def mmap(self, process: int, mapping: int, file: int, pages: int) -> None: ...
+
+    def munmap(self, process: int, mapping: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [
+        (ClearRefs(process=1), "process 1 does not exist"),
+        (Exit(process=1), "process 1 does not exist"),
+        (Fork(process=1, child=2), "process 1 does not exist"),
+        (Fork(), "process 1 exists"),
+        (Mmap(process=1, mapping=1), "process 1 is being made"),
+    ],
+)
+def test_a_process_exists_from_the_answer_of_its_fork(
+    operation: object, reason: str
+) -> None:
+    """Until then nothing can be done with it, and nothing makes another."""
+    history = history_of(
+        Forking(), Hold(), Fork(), operation, Release(), ClearRefs(process=1)
+    )
+
+    assert history.calls[2].skipped == reason
+    assert history.calls[4].succeeded
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "mapping"),
+    [((Mmap(mapping=1),), 1), ((Munmap(),), 0), ((Munmap(), Mmap(mapping=0)), 0)],
+)
+def test_a_child_has_what_was_mapped_before_it_was_forked(
+    meanwhile: tuple[object, ...], mapping: int
+) -> None:
+    """What comes and goes during a fork it may have, or not."""
+    load = Load(process=1, mapping=mapping)
+    history = history_of(Forking(), Hold(), Fork(), *meanwhile, Release(), load)
+    before = history_of(Forking(), Mmap(mapping=1), Fork(), Load(process=1, mapping=1))
+
+    assert history.calls[-1].skipped == f"mapping (1, {mapping}) does not exist"
+    assert before.calls[-1].succeeded
 
 
 def test_refusals_of_the_table_are_answers() -> None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import attrs
 import pytest
 
 from conformance.engines.plan import Known
@@ -127,7 +128,7 @@ def test_another_violation_of_the_rule_takes_its_place() -> None:
 
 def test_a_smaller_program_must_show_it_again_too() -> None:
     """Else the one that was found stays."""
-    boot = Flaky("ox" + "xxx" + "x" + "o")
+    boot = Flaky("ox" + "xxx" + "xxx" + "o")
 
     found = result(boot, SECOND)
 
@@ -170,6 +171,18 @@ def test_where_there_is_a_race_other_rules_are_tried_again() -> None:
     assert found.verdict is Verdict.VIOLATED
     assert found.violation is not None
     assert found.violation.scenario == "both"
+
+
+@pytest.mark.parametrize(("again", "runs"), [("yyy", 3), ("yxyxy", 5)])
+def test_a_run_says_something_about_each_rule(again: str, runs: int) -> None:
+    """A program that violates two rules is not run three times for each of them."""
+    boot = Flaky("oy" + again + "o")
+    scenario = attrs.evolve(BOTH, rules=("CNT-BAL", "MKW-EVERY"))
+
+    found = judged(boot, scenario, shrink_runs=0).results
+
+    assert {found[rule].verdict for rule in scenario.rules} == {Verdict.VIOLATED}
+    assert boot.count == 2 + runs
 
 
 def test_where_there_is_none_one_run_is_enough() -> None:

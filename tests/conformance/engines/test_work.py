@@ -8,6 +8,7 @@ import pytest
 from conformance.engines import work
 from conformance.engines.budget import Budget
 from conformance.engines.judge import Judgement
+from conformance.engines.running import run
 from conformance.engines.session import look_at
 from conformance.engines.tally import Violation
 from conformance.interface import (
@@ -40,7 +41,7 @@ def shrunk(
 ) -> work.Shrunk:
     """Make the program of a violation small in this process."""
     rule = BY_ID["MKW-EVERY"]
-    run_again = partial(work._violation, boot, plan(), rule, known)
+    run_again = partial(work._violation, partial(run, boot), plan(), rule, known)
     return work.shrunk(run_again, plan(), rule.id, known, seconds, sent.append)
 
 
@@ -61,7 +62,8 @@ def test_a_program_that_does_not_boot_is_not_smaller() -> None:
     known = Violation("it was lost", STORES.program, 2, (), "stores")
     rule = BY_ID["MKW-EVERY"]
 
-    assert work._violation(_raise, plan(), rule, known, STORES.program) is None
+    fails = partial(run, _raise)
+    assert work._violation(fails, plan(), rule, known, STORES.program) is None
 
 
 def test_shrinking_stops_when_its_time_is_up() -> None:

@@ -225,6 +225,17 @@ def test_a_reader_may_wait_for_more_than_writeback() -> None:
     assert not outcome.findings
 
 
+@pytest.mark.parametrize(("errno", "count"), [(Errno.EAGAIN, 1), (Errno.EOPNOTSUPP, 0)])
+def test_what_is_never_granted_is_no_wait(errno: Errno, count: int) -> None:
+    """A stack may have no such pins for reading, writeback or not."""
+    told = under_writeback()
+    get = GetUserPages(write=False, longterm=True)
+    told.does(get, WRITTEN, error=KernelError(errno))
+
+    outcome = told.judged(BY_ID["GWB-READ-OK"])
+    assert (len(outcome.findings), outcome.premises) == (count, count)
+
+
 def test_nowait_may_queue_behind_a_munmap() -> None:
     """It is not the writeback that it waits for."""
     told = under_writeback()

@@ -9,12 +9,15 @@ import pytest
 from conformance.interface import HoldPoint, Setup
 from pytest_gup.adapters.linux import ksm
 from pytest_gup.adapters.linux.boot import boot
-from pytest_gup.adapters.linux.filesystems import EXT4
+from pytest_gup.adapters.linux.filesystems import EXT4, TMPFS
 from pytest_gup.adapters.linux.lab import close_lab, the_lab
 from pytest_gup.adapters.linux.stack import DiskStack
 from tests.pytest_gup.adapters.linux.conftest import Start
 
 pytestmark = [pytest.mark.linux, pytest.mark.slow]
+
+TURNS = 100
+"""Boots of a run that leaves the machine to nobody."""
 
 BUSY = """
     import time
@@ -236,6 +239,30 @@ def test_a_living_run_is_left_alone(run: Start) -> None:
 
     assert all(process.is_alive for process in one.processes)
     assert one.folder.exists()
+
+
+def test_a_run_gets_its_turn(run: Start) -> None:
+    """One that boots again and again does not keep the machine from another."""
+    greedy = run(
+        """
+        from conformance.interface import Setup
+        from pytest_gup.adapters.linux import boot_for
+        from pytest_gup.adapters.linux.lab import the_lab
+
+        boot = boot_for("tmpfs")
+        stack = boot(Setup())
+        print(the_lab().folder, flush=True)
+        for number in range(1, TURNS + 1):
+            stack.close()
+            stack = boot(Setup())
+            print(number, flush=True)
+        """.replace("TURNS", str(TURNS))
+    )
+
+    for _ in range(3):
+        boot(TMPFS, Setup()).close()
+
+    assert greedy.process.poll() is None
 
 
 def test_other_folders_are_left_alone() -> None:

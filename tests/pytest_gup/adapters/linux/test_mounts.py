@@ -3,13 +3,21 @@
 import pytest
 
 from conformance.interface import (
+    Create,
     DeviceComplete,
+    DirectWrite,
     Exit,
     FillDisk,
     Fsync,
     GetUserPages,
+    Hold,
+    HoldPoint,
     Mount,
+    Operation,
     Read,
+    Reclaim,
+    Release,
+    Split,
     Store,
     Umount,
 )
@@ -39,3 +47,18 @@ def test_a_process_that_ended_keeps_nothing_mapped(filesystem: str) -> None:
     )
 
     assert answers(history, Umount) == [None]
+
+
+@on_disk
+@pytest.mark.parametrize("operation", [Reclaim(), Split()])
+def test_what_a_process_that_is_ending_has_mapped_is_left_to_it(
+    filesystem: str, operation: Operation
+) -> None:
+    """A call keeps it from ending, and it can be asked for nothing more."""
+    history = after(
+        filesystem,
+        *(Create(1), Store(value=3), Hold(HoldPoint.AFTER_CAPTURE), DirectWrite()),
+        *(Exit(), operation, Release()),
+    )
+
+    assert answers(history, type(operation)) == [None]
