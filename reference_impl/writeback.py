@@ -86,7 +86,11 @@ class Writeback:
             yield from wait_until("thaw", self.filesystem.gate.is_open)
 
     def make_durable(self, inodes: list[Inode]) -> Stepped[KernelError | None]:
-        """Write files, wait, flush and commit; return the first refusal."""
+        """Write files, wait, flush and commit; return the first refusal.
+
+        What a file has grown by meanwhile need not be durable, but what another call
+        has made durable stays so: only a truncate makes the size on the disk smaller.
+        """
         refusal = None
         sizes = [inode.size_words for inode in inodes]
         yield Step("fsync.started")
@@ -98,7 +102,8 @@ class Writeback:
         self.flush()
         for inode, size in zip(inodes, sizes, strict=True):
             if refusal is None:
-                inode.size_on_disk = min(size, inode.size_words)
+                size_then = min(size, inode.size_words)
+                inode.size_on_disk = max(size_then, inode.size_on_disk)
             self.filesystem.journal.commit(inode)
         yield Step("fsync.flushed")
         return refusal

@@ -49,6 +49,7 @@ from conformance.interface import (
     Pageout,
     PunchHole,
     PutPage,
+    PutUserPages,
     PutUserPagesDirty,
     PutUserPagesDirtyLock,
     Read,
@@ -242,6 +243,8 @@ def _misuses(operation: Operation, pin: Pin) -> Iterator[str]:
         yield "the pin is not for writing"
     if isinstance(operation, _DIRTYING) and not pin.write:
         yield "the pin was not written"
+    if pin.putting and isinstance(operation, PutUserPages) and operation.pages is None:
+        yield "some of its pages are being put: which are left is not known"
     wanted = pages_of(operation, pin)
     if not wanted or not wanted <= pin.unput:
         yield "the pin has no such page"

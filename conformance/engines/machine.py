@@ -185,8 +185,8 @@ class StackMachine:
         return [pin for pin in range(most) if pin not in self.running.handles.pins]
 
     def mapping_pages(self, process: int, mapping: int) -> int:
-        """Return how many pages a mapping has."""
-        return self.running.handles.mappings[process, mapping] or 0
+        """Return how many pages a mapping has; none, if it is gone."""
+        return self.running.handles.mappings.get((process, mapping)) or 0
 
     def devices(self) -> list[int]:
         """Return the devices that are attached."""

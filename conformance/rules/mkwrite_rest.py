@@ -170,9 +170,28 @@ def _written(case: Case, moment: Moment) -> set[PageName]:
                 (made.clone, page): max(pages.get((made.clone, page), -1), call.ended)
                 for page in shared
             }
-    return {
-        name for name, last in pages.items() if not _is_cut(case, name, last, moment)
-    }
+    left = {n for n, last in pages.items() if not _is_cut(case, n, last, moment)}
+    return left if folio == 1 else left | _zeroed(case, folio)
+
+
+def _zeroed(case: Case, folio: int) -> set[PageName]:
+    """Return the pages that may hold zeros, since a pin kept their folio whole.
+
+    A stack that cannot split a pinned folio zeroes what is cut off, and may write it.
+    """
+    found: set[PageName] = set()
+    for record in case.oracle.pins:
+        for file, page in (p.file_page for p in record.pages if p.file_page):
+            parts = [(file, page - page % folio + i) for i in range(folio)]
+            found |= {
+                part
+                for part in parts
+                if any(
+                    cut.begin < record.put_ended and cut.end > record.maker.asked
+                    for cut in case.oracle.detaches.of(part)
+                )
+            }
+    return found
 
 
 def _touched_by(case: Case, call: Call) -> list[PageName]:

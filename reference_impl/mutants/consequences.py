@@ -54,7 +54,9 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "requests.refuses_after_granting": ("REF-FREE", "GWB-READ-OK"),
     # Writeback takes a folio for not pinned, and cleans it under the device;
     # what drivers get as a reference they put as a pin.
-    "folios.slow_path_takes_references": ("MKW-DEVICE", "REF-BALANCE", "WB-SKIP"),
+    "folios.slow_path_takes_references": (
+        *("MKW-DEVICE", "REF-BALANCE", "REF-PARTIAL", "WB-SKIP"),
+    ),
     # Requests that are shown late look like pins of those who are attached meanwhile.
     "counters.reads_requests_of_before": ("MMU-NOPIN",),
     # For what was never asked, no block was reserved: not in a shared place either.
@@ -68,9 +70,15 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "zero.counts_puts": ("REF-BALANCE",),
     # Pins that no get_user_pages has made are in every account.
     "notifiers.pins_what_it_mirrors": (
-        *("CNT-BAL", "CNT-MODERN", "REF-COMPOUND", "REF-NOTINTERCHANGEABLE"),
+        *("CNT-BAL", "CNT-MODERN", "REF-BALANCE", "REF-COMPOUND"),
+        "REF-NOTINTERCHANGEABLE",
     ),
-    "notifiers.pins_in_secret": ("REF-NOTINTERCHANGEABLE",),
+    # A page that nobody says is pinned is not free either when its file gives it up.
+    "notifiers.pins_in_secret": ("REF-FREE", "REF-NOTINTERCHANGEABLE"),
+    # What is free has no count left that a pin could be seen in.
+    "requests.frees_the_pinned_orphan": ("REF-BIAS",),
+    # A folio has one count, which the second put takes below none.
+    "references.puts_the_first_page_twice": ("REF-COMPOUND",),
     # A device writes to a page that nobody knows to be dirty: none of the gates is met.
     "notifiers.leaves_dirtying_to_the_device": ("MKW-MTIME", "WB-PROTECT"),
     "notifiers.forgets_what_it_wrote": (

@@ -70,6 +70,8 @@ class PrivateCalls(PinCalls):
         if pages <= 0:
             raise KernelError(Errno.EINVAL, f"{pages} pages")
         shown = None if file is None else self.files[file]
+        if shown is not None:
+            shown.users += 1
         made = PrivateMapping(shown, page, pages, writable)
         self.private[process, mapping] = made
 
@@ -81,6 +83,9 @@ class PrivateCalls(PinCalls):
             return
         mapped.is_gone = True
         self._give_up(mapped, range(mapped.pages))
+        if mapped.file is not None:
+            mapped.file.users -= 1
+            self.volume.drop_if_unused(mapped.file)
 
     def dontneed(self, process: int, mapping: int, page: int, pages: int) -> None:
         """Give up pages of private memory; a shared mapping has nothing to give up."""
@@ -116,6 +121,8 @@ class PrivateCalls(PinCalls):
             )
             for number, page in mapped.table.items()
         }
+        if mapped.file is not None:
+            mapped.file.users += 1
         return attrs.evolve(mapped, table=table)
 
     def _give_up(self, mapped: PrivateMapping, pages: range) -> None:

@@ -51,7 +51,7 @@ class File:
     has_name: bool = True
     is_gone: bool = False
     users: int = 0
-    """Calls that sleep and still need it."""
+    """Private mappings of it, and calls that sleep and still need it."""
     pages: "dict[int, Page]" = attrs.field(factory=dict)
     """The page cache: pages by index."""
     extents: dict[int, Extent] = attrs.field(factory=dict[int, Extent])
