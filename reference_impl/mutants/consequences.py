@@ -17,6 +17,14 @@ the rule that is wrong, the rule is mended instead.
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
     # The entry that the walk missed still allows writing when a copy is taken.
     "cleaning.forgets_after_truncate": ("STB-CAPTURE-ONCE",),
+    "cleaning.cleans_mappings_that_begin_alike": ("STB-CAPTURE-ONCE",),
+    # What never ends is waited for, whoever waits, and is on its way for ever,
+    # also when another page has its block.
+    "bounce.never_ends_a_failed_copy": (
+        *("INV-BLOCKREUSE", "INV-PINWAIT", "LIVE-RECLAIM"),
+    ),
+    # The page that stays is written, and takes a block beyond the end of its file.
+    "dirty.keeps_pinned_pages_on_truncate": ("MKW-UNRESERVE",),
     # A request for plain references changes the number of pins.
     "counters.references_count": ("REF-PARTIAL",),
     # The page that it cleans at the put can still be written through the page tables.
