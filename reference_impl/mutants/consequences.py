@@ -27,8 +27,9 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "dirty.keeps_pinned_pages_on_truncate": ("MKW-UNRESERVE",),
     # A request for plain references changes the number of pins.
     "counters.references_count": ("REF-PARTIAL",),
-    # The page that it cleans at the put can still be written through the page tables.
-    "dirty.cleans_at_the_put": ("WB-PROTECT",),
+    # The page that it cleans at the put can still be written through the page tables;
+    # a dedupe compares it with another, finds them unlike and does not ask for pins.
+    "dirty.cleans_at_the_put": ("SNAP-INHIBIT-SCOPE", "WB-PROTECT"),
     # A page that nobody wrote to is written back, and takes a block of a hole.
     "dirty.dirties_what_it_reads": ("MKW-UNRESERVE",),
     # Drivers write to pages that they never announced: in a frozen filesystem, too.

@@ -37,7 +37,8 @@ class _CleansAtThePut(Dirty):
 
     def make_dirty_lock(self, page: Page) -> Stepped[None]:
         yield from super().make_dirty_lock(page)
-        if page.is_dirty and not page.is_under_writeback:
+        is_idle = not page.is_locked and not page.is_under_writeback
+        if page.is_dirty and is_idle:
             self.filesystem.cache.clear_dirty_for_io(page)
             self.filesystem.space.unreserve(page)
 
