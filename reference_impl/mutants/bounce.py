@@ -319,7 +319,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "REF-FALSEPOS",
             "LIVE-GUP",
             "LIVE-SYNC",
-            "MKW-RANGE",
             "SNAP-FALSEPOS",
             "DIO-SELF",
             "LIVE-UMOUNT",

@@ -166,7 +166,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "REF-FALSEPOS",
             "BNC-FSYNC",
             "LIVE-UMOUNT",
-            "MKW-RANGE",
             "SNAP-FALSEPOS",
         ),
         partial(boot, parts=Parts(make_writeback=_WaitsForPins)),
