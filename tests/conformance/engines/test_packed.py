@@ -19,12 +19,13 @@ from conformance.engines.decoding import (
     size_of,
 )
 from conformance.engines.packed import packed_test, run_packed
+from conformance.engines.parks import PARKS
 from conformance.engines.scenario_run import probe
 from conformance.engines.setups import FEATURE_SETS
 from conformance.engines.themes import THEMES
 from conformance.interface import Feature, GetUserPages, Setup, Store
 from conformance.oracle.history import History
-from conformance.program import Program
+from conformance.program import Preempt, Program
 from reference_impl import boot
 from reference_impl.mutants.catalogue import BY_NAME
 from tests.conformance.engines.test_broken_implementations import but
@@ -116,6 +117,18 @@ def test_a_theme_leaves_the_other_operations_out() -> None:
     assert program.setup == theme.setup
     assert other not in {operation.name for operation in program.operations}
     assert program.operations
+
+
+def test_a_call_is_parked_where_its_last_digit_says() -> None:
+    """For as many operations as that says; one that is never parked has no digit."""
+    among = PARKS["fsync"].among
+    park = next(p for p in among if p is not None and p.operations == 2)
+    fsync = slot("fsync", which(0, 8), (among.index(park), len(among)))
+
+    program = decoded(bytes(HEADER_BYTES) + slot("load") + fsync + 3 * slot("load"))
+
+    assert program.schedule == (Preempt(call=1, at=park.at, nth=park.nth, until=3),)
+    assert "power_cut" not in PARKS
 
 
 def test_the_thing_used_last_is_used_again_as_the_header_says() -> None:
