@@ -4,13 +4,19 @@ Rules read a history and nothing else. So where a mutant answers, shows and tell
 exactly what the reference does, it is judged exactly as the reference is, which holds
 every rule on every scenario (tests/test_no_false_alarm.py).
 
+A scenario in which the reference never enters what a mutant overrides need not even be
+run (`tests/replaced.py`).
+
 Interface:
-  * `Likeness(boot).unlike(other)` yields the histories in which another stack does
-    not behave like this one, over all scenarios.
+  * `Likeness().unlike(other)` yields the histories in which a variant does not behave
+    like the reference, over all scenarios.
 """
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
+from types import CodeType
+
+import attrs
 
 from conformance.engines.execution import run
 from conformance.engines.scenario_run import probe
@@ -18,6 +24,8 @@ from conformance.interface import Boot
 from conformance.oracle.history import History
 from conformance.scenarios.catalogue import SCENARIOS
 from conformance.scenarios.scenario import Scenario
+from reference_impl.stack import boot
+from tests.replaced import entered, replaced
 
 
 def trace(history: History) -> object:
@@ -37,30 +45,40 @@ def trace(history: History) -> object:
     return calls, history.samples, history.events, history.features, ending
 
 
-class Likeness:
-    """What one stack does on every scenario."""
+@attrs.frozen
+class Known:
+    """What the reference does on one scenario."""
 
-    def __init__(self, boot: Boot) -> None:
-        self.boot = boot
+    scenario: Scenario
+    trace: object
+    code: frozenset[CodeType]
+    """All that it enters on the way."""
+
+
+class Likeness:
+    """What the reference does on every scenario."""
 
     @cached_property
-    def scenarios(self) -> list[Scenario]:
-        """Return the scenarios that it can be asked to run."""
-        capabilities = probe(self.boot)
+    def known(self) -> list[Known]:
+        """Return what it does, scenario by scenario."""
+        capabilities = probe(boot)
         return [
-            scenario
+            self.know(scenario)
             for scenario in SCENARIOS
             if capabilities.missing_for(scenario.program) is None
         ]
 
-    @cached_property
-    def traces(self) -> list[object]:
-        """Return what it does, scenario by scenario."""
-        return [trace(run(self.boot, each.program)) for each in self.scenarios]
+    def know(self, scenario: Scenario) -> Known:
+        """Run one scenario."""
+        history, code = entered(partial(run, boot, scenario.program))
+        return Known(scenario, trace(history), code)
 
     def unlike(self, other: Boot) -> Iterator[tuple[Scenario, History]]:
-        """Yield the histories in which another stack behaves differently."""
-        for scenario, known in zip(self.scenarios, self.traces, strict=True):
-            history = run(other, scenario.program)
-            if trace(history) != known:
-                yield scenario, history
+        """Yield the histories in which a variant behaves differently."""
+        lies = replaced(other)
+        for known in self.known:
+            if lies is not None and lies.isdisjoint(known.code):
+                continue
+            history = run(other, known.scenario.program)
+            if trace(history) != known.trace:
+                yield known.scenario, history

@@ -109,15 +109,19 @@ def test_the_workflow_keeps_what_it_finds(steps: list[dict[str, Any]]) -> None:
 def test_the_command_of_the_workflow_runs(
     steps: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """With no time to search; what a scenario finds is in corpus and report."""
+    """With no time to search, and no race explored to its end, which takes a minute.
+
+    What a scenario finds is in corpus and report.
+    """
     mutant = "bounce.writes_the_pinned_page_itself"
     source = "from reference_impl.mutants.catalogue import BY_NAME\n"
     (tmp_path / "mymodule.py").write_text(f"{source}boot = BY_NAME[{mutant!r}].boot\n")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = {"PATH": path, "SECONDS_EACH": "0", "SEED": "7"}
+    fewer = "--gup-rules=STB-PINNED -k 'not schedules'"
 
     ran = subprocess.run(
-        ["bash", "-c", f"{command_of(steps)} --gup-rules=STB-PINNED"],
+        ["bash", "-c", f"{command_of(steps)} {fewer}"],
         cwd=tmp_path,
         env={**os.environ, **given},
         check=False,

@@ -51,7 +51,7 @@ def capabilities() -> Capabilities:
 @pytest.fixture(scope="module")
 def reference() -> Likeness:
     """What the reference does on the scenarios."""
-    return Likeness(boot)
+    return Likeness()
 
 
 def on_scenarios(boot: Boot, capabilities: Capabilities) -> list[Judgement]:
