@@ -5,13 +5,7 @@ Interface:
     is booted with other `Parts`.
 """
 
-from conformance.interface import (
-    Errno,
-    Feature,
-    HoldPoint,
-    PowerCutImage,
-    Setup,
-)
+from conformance.interface import Errno, Feature, HoldPoint, PowerCutImage, Setup
 from reference_impl.gup import GupFlags
 from reference_impl.layers import Parts
 from reference_impl.power_cut import read_image

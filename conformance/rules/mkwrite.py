@@ -12,7 +12,6 @@ by file), and accesses that ran beside another writer of the same stack.
 from collections.abc import Iterator
 
 from conformance.interface import (
-    DeviceAbort,
     DeviceTransfer,
     DirectRead,
     Evict,
@@ -20,9 +19,6 @@ from conformance.interface import (
     GetUserPages,
     Load,
     MirrorWrite,
-    PutPage,
-    PutUserPage,
-    PutUserPages,
     Reclaim,
     Store,
     Sync,
@@ -31,8 +27,9 @@ from conformance.interface import (
 from conformance.oracle.detaches import Fate
 from conformance.oracle.history import Call, Moment, Sample
 from conformance.oracle.pins import PinnedPage, PinRecord
-from conformance.rules.evidence import at_rest, found_losses, lost_in_memory
+from conformance.rules.evidence import found_losses, lost_in_memory
 from conformance.rules.mkwrite_fault import FAULT_RULES, FREEZE_RULES
+from conformance.rules.mkwrite_readers import READER_RULES
 from conformance.rules.mkwrite_rest import NOTRACK_RULES, REST_RULES
 from conformance.rules.mkwrite_space import SPACE_RULES
 from conformance.rules.pinned import has_failures
@@ -46,13 +43,13 @@ from conformance.rules.rule import (
     Rule,
     rule,
 )
+from conformance.rules.sightings import place_of
 from conformance.rules.transitions import (
     Access,
     PageName,
     accesses,
     claims_clean,
     is_pin_of,
-    is_writer,
     mkwrite_ran,
     others,
     pages_written,
@@ -93,7 +90,7 @@ def asked_at_every_access(case: Case) -> Iterator[Finding]:
         if not ran:
             yield case.found(
                 access.call,
-                f"{_text(access.name)} was clean and {access.call.operation.name} "
+                f"{place_of(access.name)} was clean and {access.call.operation.name} "
                 "wrote to it without page_mkwrite (should be called each time)",
             )
     yield from found_losses(case, "MKW-EVERY")
@@ -169,7 +166,7 @@ def _unannounced(
         if mkwrite_ran(name[0], before, after) is False:
             yield case.found(
                 write,
-                f"{_text(name)} was clean when a device wrote to it, and {how} "
+                f"{place_of(name)} was clean when a device wrote to it, and {how} "
                 "without page_mkwrite (should be called before, or never be clean)",
             )
         return
@@ -244,7 +241,7 @@ def _driver_writes(case: Case, call: Call) -> Iterator[Finding]:
         if not ran:
             yield case.found(
                 call,
-                f"{_text(name)} was clean and {call.operation.name} wrote to it "
+                f"{place_of(name)} was clean and {call.operation.name} wrote to it "
                 "without page_mkwrite (should be called before)",
             )
 
@@ -276,7 +273,7 @@ def writable_means_dirty(case: Case) -> Iterator[Finding]:
         for name in sorted(clean_now - clean_before):
             yield case.found(
                 _call_at(case, sample),
-                f"{_text(name)} is clean and has "
+                f"{place_of(name)} is clean and has "
                 f"{sample.pages[name].writable_ptes} writable PTE(s) (should be dirty, "
                 "or have none)",
             )
@@ -321,7 +318,7 @@ def time_moves(case: Case) -> Iterator[Finding]:
         if file in later.mtimes and later.mtimes[file] == then:
             yield case.found(
                 access.call,
-                f"{_text(access.name)} was clean and was written to, and the "
+                f"{place_of(access.name)} was clean and was written to, and the "
                 f"modification time stayed {then} (should move)",
             )
 
@@ -333,60 +330,6 @@ def _when_time_has_moved(case: Case, access: Access) -> Sample | None:
     return None if sync is None else case.history.sample_after(sync.ended)
 
 
-@rule(
-    "MKW-RO-GUP",
-    clause=Clause(
-        KERNEL,
-        "__get_user_pages",
-        "who gets pages without FOLL_WRITE does not write: nothing is prepared for "
-        "it and nothing becomes dirty",
-    ),
-    kind=Kind.DISCIPLINE,
-    document=Level.SHOULD,
-    mainline=Level.MUST,
-    needs=Needs(
-        operations=(_GUP,),
-        observations=(f"{_SHOWN}|page_view",),
-        absent_features=_TRACKED,
-    ),
-)
-def reading_dirties_nothing(case: Case) -> Iterator[Finding]:
-    """A pin for reading neither calls page_mkwrite nor dirties a page."""
-    kinds = (GetUserPages, DeviceAbort, PutPage, PutUserPage, PutUserPages)
-    for call, operation in case.history.asked(*kinds):
-        if is_writer(case, call):
-            continue
-        around = samples_around(case, call)
-        if around is None:
-            continue
-        if isinstance(operation, GetUserPages):
-            case.premise()
-        for trouble in _changes(case, *around):
-            yield case.found(
-                call,
-                f"{operation.name} for reading: {trouble} (should change nothing)",
-            )
-
-
-def _changes(case: Case, before: Sample, after: Sample) -> Iterator[str]:
-    """Yield what tells of a write between two samples."""
-    for file, count in before.mkwrites.items():
-        if after.mkwrites.get(file, count) != count:
-            yield f"page_mkwrite was called for file {file}"
-    for file, time in before.mtimes.items():
-        if after.mtimes.get(file, time) != time:
-            yield f"the modification time of file {file} moved"
-    for name, view in after.pages.items():
-        was_clean = claims_clean(case, before.pages.get(name), before.moment)
-        if view.is_dirty and was_clean and at_rest(before):
-            yield f"{_text(name)} became dirty"
-
-
-def _text(name: PageName) -> str:
-    file, page = name
-    return f"page {page} of file {file}"
-
-
 RULES: tuple[Rule, ...] = (
     asked_at_every_access,
     asked_for_devices_too,
@@ -396,6 +339,6 @@ RULES: tuple[Rule, ...] = (
     *REST_RULES,
     time_moves,
     *FREEZE_RULES,
-    reading_dirties_nothing,
+    *READER_RULES,
     *NOTRACK_RULES,
 )

@@ -1,11 +1,9 @@
-"""Scenarios on cleaning pages: every entry, every dirty bit, one writeback."""
+"""Scenarios on cleaning pages: every entry, and every dirty bit."""
 
 from conformance.interface import (
-    DeviceComplete,
     Evict,
     Fork,
     Fsync,
-    GetUserPages,
     Hold,
     HoldPoint,
     Load,
@@ -17,7 +15,6 @@ from conformance.interface import (
     Reclaim,
     Release,
     Store,
-    Sync,
     Truncate,
     Write,
     Writeback,
@@ -281,105 +278,6 @@ _DIRTY_BITS = (
     ),
 )
 
-_LOCK = (
-    Scenario(
-        "fsync-meets-page-half-cleaned",
-        ("WB-LOCK",),
-        Program(
-            (
-                Store(value=1),
-                Writeback(),
-                Fsync(),
-                PowerCut(),
-            ),
-            schedule=(Preempt(call=1, at="writeback.dirty_cleared", until=3),),
-        ),
-        "A second fsync comes when the page is not dirty any more and not yet under "
-        "writeback.",
-    ),
-    Scenario(
-        "fsync-meets-page-under-writeback",
-        ("WB-LOCK",),
-        Program(
-            (
-                Write(value=1),
-                Fsync(),
-                Sync(),
-                PowerCut(),
-            ),
-            schedule=(Preempt(call=1, at="writeback.started", until=3),),
-        ),
-        "A sync comes when an fsync has set the writeback flag, and nothing is "
-        "submitted.",
-    ),
-    Scenario(
-        "fsync-meets-second-page-half-cleaned",
-        ("WB-LOCK",),
-        Program(
-            (
-                Store(page=0, value=1),
-                Store(page=1, value=2),
-                Writeback(),
-                Fsync(),
-                PowerCut(),
-            ),
-            schedule=(Preempt(call=2, at="writeback.dirty_cleared", nth=2, until=4),),
-        ),
-        "The same, at the second page of the file.",
-    ),
-)
-
-_SINGLE = (
-    Scenario(
-        "fsync-meets-writeback-of-old-data",
-        ("WB-SINGLE", "GWB-REDIRTY-DURING"),
-        Program(
-            (
-                Store(value=1),
-                Hold(at=HoldPoint.AFTER_CAPTURE),
-                Writeback(),
-                Store(value=2),
-                Fsync(),
-                Release(),
-                PowerCut(),
-            )
-        ),
-        "The disk has the old value when the new one is stored and synced.",
-    ),
-    Scenario(
-        "fsync-meets-writeback-of-pinned-page",
-        ("WB-SINGLE", "GWB-REDIRTY-DURING"),
-        Program(
-            (
-                GetUserPages(pin=1),
-                Hold(at=HoldPoint.AFTER_CAPTURE),
-                Fsync(),
-                DeviceComplete(pin=1, value=2),
-                Fsync(),
-                Release(),
-                PowerCut(),
-            )
-        ),
-        "The same with what a device writes: two syncs wait at once.",
-    ),
-    Scenario(
-        "write-meets-writeback-of-old-data",
-        ("WB-SINGLE", "GWB-REDIRTY-DURING"),
-        Program(
-            (
-                Write(page=1, value=1),
-                Hold(at=HoldPoint.AFTER_CAPTURE),
-                Writeback(),
-                Write(page=1, value=2),
-                Sync(),
-                Release(),
-                PowerCut(),
-            )
-        ),
-        "The same with write(2) and sync.",
-    ),
-)
-
 _TRANSLATIONS = (
     Scenario(
         "store-through-a-stale-translation",
@@ -408,6 +306,4 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_TRANSLATIONS,
     *_WALK,
     *_DIRTY_BITS,
-    *_LOCK,
-    *_SINGLE,
 )

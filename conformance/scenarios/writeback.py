@@ -22,7 +22,7 @@ from conformance.interface import (
     Writeback,
 )
 from conformance.program import Program
-from conformance.scenarios import cleaning
+from conformance.scenarios import cleaning, one_writeback
 from conformance.scenarios.scenario import Scenario
 
 _PINNED = (
@@ -291,6 +291,7 @@ _ERRORS = (
 
 SCENARIOS: tuple[Scenario, ...] = (
     *cleaning.SCENARIOS,
+    *one_writeback.SCENARIOS,
     *_PINNED,
     *_ERRORS,
 )

@@ -19,14 +19,16 @@ from conformance.interface import (
     VmStat,
     Write,
 )
+from conformance.rules.direct_calls import (
+    blocks_stay_while_they_are_written,
+    direct_io_within_a_file_ends,
+    only_what_was_done_is_claimed,
+)
 from conformance.rules.direct_io import (
     RULES,
     a_changing_buffer_is_captured_once,
-    blocks_stay_while_they_are_written,
     buffers_are_pinned_to_the_end,
-    direct_io_within_a_file_ends,
     direct_reads_see_the_cache,
-    only_what_was_done_is_claimed,
     the_cache_is_invalidated_again,
     the_cache_makes_way,
     what_was_read_stays_in_the_buffer,

@@ -23,9 +23,9 @@ from conformance.interface import (
     Unlink,
 )
 from conformance.interface.events import BlockSubmitted, WritebackEnded
+from conformance.rules.gone_files import a_file_goes_though_pinned
 from conformance.rules.invalidation import (
     RULES,
-    a_file_goes_though_pinned,
     a_mapping_goes_without_its_pins,
     a_new_page_takes_the_place,
     blocks_wait_for_their_last_write,

@@ -7,7 +7,6 @@ from conformance.interface import (
     Detach,
     Errno,
     Evict,
-    FileImage,
     Fork,
     Fsync,
     KernelError,
@@ -19,7 +18,6 @@ from conformance.interface import (
     Munmap,
     PageView,
     PowerCut,
-    PowerCutImage,
     PunchHole,
     Read,
     Store,
@@ -46,6 +44,7 @@ from reference_impl.stack import boot
 from tests import second_stack
 from tests.conformance.rules.chapter import accused, idle_rules, named
 from tests.conformance.rules.story import Story
+from tests.conformance.rules.told import cut
 
 OWN = {rule.id for rule in RULES}
 FAULT = KernelError(Errno.EFAULT)
@@ -82,11 +81,6 @@ def attached(*more: Mmap | Store | Fork) -> Story:
 def owners(story: Story) -> list[str]:
     """Return which rules of the chapter find something."""
     return [rule.id for rule in RULES if story.found(rule)]
-
-
-def cut(*words: int) -> PowerCutImage:
-    """Return what a power cut shows: these words, then holes."""
-    return PowerCutImage({0: FileImage((*words, *((0,) * (8 - len(words)))))})
 
 
 # --- MMU-NOPIN ---------------------------------------------------------------------

@@ -5,10 +5,12 @@ import attrs
 from conformance.engines.judge import RuleOutcome, judge
 from conformance.interface import (
     Feature,
+    FileImage,
     Geometry,
     KernelError,
     Operation,
     PageView,
+    PowerCutImage,
     Setup,
     VmStat,
 )
@@ -21,6 +23,13 @@ CLEAN = PageView(is_cached=True, is_dirty=False, is_under_writeback=False)
 DIRTY = PageView(is_cached=True, is_dirty=True, is_under_writeback=False)
 WRITTEN = PageView(is_cached=True, is_dirty=False, is_under_writeback=True)
 BOUNCED = PageView(is_cached=True, is_dirty=True, is_under_writeback=True)
+
+
+def cut(*words: int) -> PowerCutImage:
+    """Return what a power cut leaves of file 0: its first words, then zeros."""
+    geometry = Geometry()
+    size = geometry.file_pages * geometry.words_per_page
+    return PowerCutImage({0: FileImage((*words, *[0] * (size - len(words))))})
 
 
 class Told:
