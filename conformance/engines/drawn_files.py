@@ -87,7 +87,12 @@ class FileMachine(StackMachine):
     def reclaim(self, which: int) -> None:
         self.perform(Reclaim(file=pick(self.files(), which)))
 
-    @draws("clone", lambda m: m.can_create(FILES_MAX), which=WHICH, clone=WHICH)
+    @draws(
+        "clone",
+        lambda m: m.files() and m.can_create(FILES_MAX),
+        which=WHICH,
+        clone=WHICH,
+    )
     def clone(self, which: int, clone: int) -> None:
         new = pick(self.unused_files(FILES_MAX), clone)
         self.perform(Clone(file=pick(self.files(), which), clone=new))
