@@ -253,7 +253,7 @@ class Execution:
             if not any(i.is_running for i in self._invocations.values()):
                 return
             if self.clock() > deadline:
-                raise EndlessError(f"a call ran for {RUNNING_SECONDS_MAX:g} s")
+                raise EndlessError(f"nothing moved for {RUNNING_SECONDS_MAX:g} s")
             self.sleep(POLL_SECONDS)
 
     def _advance_all(self) -> bool:
@@ -334,6 +334,12 @@ class Execution:
         sample = self._observer.sample(after, parked, self._invocations)
         self.history.samples.append(sample)
 
+    def _still_running(self) -> str:
+        """Say which calls have not answered, for whom it may be a riddle."""
+        calls = [self.history.calls[index] for index in self._invocations]
+        asked = ", ".join(f"{c.operation} (operation {c.index})" for c in calls)
+        return f", and these had not answered: {asked}" if calls else ""
+
     def _guarded(self, act: Callable[[Given], None], given: Given) -> None:
         """Run a part of the program; what goes wrong is written to the history."""
         try:
@@ -341,7 +347,7 @@ class Execution:
         except _Stop:
             self.is_over = True
         except EndlessError as bound:
-            self.history.inconclusive = str(bound)
+            self.history.inconclusive = f"{bound}{self._still_running()}"
             self.is_over = True
         except (KeyboardInterrupt, GeneratorExit):
             raise

@@ -81,7 +81,7 @@ class Gathering:
         except StalledError:
             bound = self.plan.stall_seconds
             self.stalls += 1
-            reason = f"a program ran for more than {bound:g} s"
+            reason = f"a program ran for more than {bound:g} s{self._where()}"
             self.tally.broken(None, reason, self._concerned(self.current))
             return False
         except DiedError as death:
@@ -158,6 +158,15 @@ class Gathering:
         known = self.plan.known_as(self.current)
         if known is not None:
             self.known[known.id] = Verdict.CRASHED
+
+    def _where(self) -> str:
+        """Say what the child had last been asked."""
+        asked = self.logbook.program()
+        if asked is None or not asked.operations:
+            return ""
+        drawn = "a drawn program" if self._scenario() is None else self.current
+        count = len(asked.operations)
+        return f": {drawn}, asked {asked.operations[-1]} as operation {count - 1}"
 
     def _scenario(self) -> Scenario | None:
         """Return the scenario that was running; None: the program was drawn."""

@@ -1,11 +1,12 @@
 """Running programs: the three call styles, legality, settling, parking."""
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import attrs
 import pytest
 
-from conformance.engines.execution import BootError, run
+from conformance.engines.execution import BootError, Execution, run
 from conformance.interface import (
     Blocked,
     ClearRefs,
@@ -323,6 +324,34 @@ def test_a_stack_that_never_rests_is_inconclusive() -> None:
 
     assert history.inconclusive is not None
     assert "without waiting" in history.inconclusive
+
+
+class _Never(Concurrent):
+    """Its fsync is at work for ever."""
+
+    def fsync(self) -> _Later:
+        return _Later(self, asked=-1_000_000)
+
+
+def test_a_call_that_is_never_done_is_named() -> None:
+    """After a minute of a clock that stands in for ours."""
+    now = itertools.count()
+    program = Program((Store(value=1), Fsync(file=0), Load()))
+    execution = Execution(
+        lambda _: _Never(),
+        program,
+        clock=lambda: float(next(now)),
+        sleep=lambda _: None,
+    )
+
+    for operation in program.operations[:2]:
+        execution.perform(operation)
+
+    assert execution.is_over
+    assert execution.history.inconclusive == (
+        "nothing moved for 60 s, and these had not answered: "
+        "Fsync(file=0) (operation 1)"
+    )
 
 
 def _boot_raises(_: Setup) -> object:

@@ -109,7 +109,11 @@ def test_programs_without_end_are_given_up() -> None:
 
     found = run_scenarios(boot, plan(LOADS, *more, PINS, stall_seconds=0.2))
 
-    assert found.results["MKW-EVERY"].verdict is Verdict.INCONCLUSIVE
+    stores = found.results["MKW-EVERY"]
+    assert stores.verdict is Verdict.INCONCLUSIVE
+    assert stores.reason is not None
+    assert stores.reason.startswith("a program ran for more than 0.2 s: loads, asked ")
+    assert stores.reason.endswith(" as operation 1")
     reason = "given up after 2 programs that did not end"
     assert found.results["CNT-BAL"].reason == reason
 
