@@ -85,9 +85,17 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     # A page that nobody says is pinned is not free either when its file gives it up.
     "notifiers.pins_in_secret": ("REF-FREE", "REF-NOTINTERCHANGEABLE"),
     # What is free has no count left that a pin could be seen in.
-    "requests.frees_the_pinned_orphan": ("REF-BIAS",),
-    # A folio has one count, which the second put takes below none.
-    "references.puts_the_first_page_twice": ("REF-COMPOUND",),
+    # And who gets it next has a page with the pins of another.
+    "requests.frees_the_pinned_orphan": (
+        *("REF-BALANCE", "REF-BIAS", "REF-NOTINTERCHANGEABLE"),
+    ),
+    # The second put takes the count below that of the pins, or below none; the pins of
+    # others are not seen then, by whoever asks.
+    "references.puts_the_first_page_twice": (
+        *("REF-BIAS", "REF-COMPOUND", "REF-OVERFLOW", "REF-QUERY", "WB-SKIP"),
+    ),
+    # A pin that nobody knows of: a folio counts it, and the page is never free again.
+    "references.leaks_the_buffer_of_a_direct_write": ("REF-COMPOUND", "REF-FREE"),
     # A device writes to a page that nobody knows to be dirty: none of the gates is met.
     "notifiers.leaves_dirtying_to_the_device": ("MKW-MTIME", "WB-PROTECT"),
     "notifiers.forgets_what_it_wrote": (

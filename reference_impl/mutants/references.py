@@ -32,10 +32,16 @@ class _PutsAPinWithPutPage(DirectIo):
 
 
 class _PutsTheFirstPageTwice(DirectIo):
-    """Drivers put the first page of a pin once for each page, and no other."""
+    """Drivers put the first page of a pin once for each page, and no other.
+
+    They keep a reference of it, or it might be free between two puts.
+    """
 
     def put(self, pin: Pin) -> Stepped[None]:
-        pin.pages[1:] = [pin.pages[0] for _ in pin.pages[1:]]
+        first = pin.pages[0]
+        if first is not None and len(pin.pages) > 1:
+            self.devices.grab.memory.get(first)
+            pin.pages[1:] = [first for _ in pin.pages[1:]]
         yield from super().put(pin)
 
 
@@ -199,7 +205,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "references.puts_the_first_page_twice",
-        ("REF-BALANCE", "REF-NOTINTERCHANGEABLE"),
+        ("REF-BALANCE", "REF-NOTINTERCHANGEABLE", "REF-FREE"),
         partial(boot, parts=Parts(make_direct_io=_PutsTheFirstPageTwice)),
         "drivers put the first page of a pin once for each page, and no other",
     ),
