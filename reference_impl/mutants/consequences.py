@@ -101,6 +101,8 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "notifiers.forgets_what_it_wrote": (
         *("MKW-DEVICE", "MKW-FREEZE", "MKW-MTIME", "WB-PROTECT"),
     ),
+    # On a full disk nobody can tell it from a block that was not to be had.
+    "snapshots.writes_shared_blocks": ("SNAP-RESERVE",),
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),

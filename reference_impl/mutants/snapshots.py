@@ -37,11 +37,18 @@ class _WritesSharedBlocksOfPinnedPages(Filesystem):
 
 
 class _FreesSharedBlocks(Space):
-    """The first user that leaves a shared block frees it."""
+    """The first user that leaves a shared block frees it.
+
+    Who shares it again takes it as it is, also if somebody else has it by then.
+    """
 
     def free(self, block: int) -> None:
         self.users.pop(block, None)
         self.used.discard(block)
+
+    def share(self, block: int) -> None:
+        self.used.add(block)
+        super().share(block)
 
 
 class _ForgetsDurableRecords(Space):
