@@ -103,6 +103,8 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     ),
     # On a full disk nobody can tell it from a block that was not to be had.
     "snapshots.writes_shared_blocks": ("SNAP-RESERVE",),
+    # The references that it waits for may be held by those who wait for it.
+    "snapshots.waits_for_many_references": ("LIVE-SYNC",),
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),
