@@ -83,7 +83,9 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
         "REF-NOTINTERCHANGEABLE",
     ),
     # A page that nobody says is pinned is not free either when its file gives it up.
-    "notifiers.pins_in_secret": ("REF-FREE", "REF-NOTINTERCHANGEABLE"),
+    "notifiers.pins_in_secret": (
+        *("REF-BALANCE", "REF-FREE", "REF-NOTINTERCHANGEABLE"),
+    ),
     # What is free has no count left that a pin could be seen in.
     # And who gets it next has a page with the pins of another.
     "requests.frees_the_pinned_orphan": (
