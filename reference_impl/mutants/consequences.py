@@ -107,6 +107,8 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "snapshots.writes_shared_blocks": ("SNAP-RESERVE",),
     # The references that it waits for may be held by those who wait for it.
     "snapshots.waits_for_many_references": ("LIVE-SYNC",),
+    # Others want the page that it waits for itself: a sync, a cut.
+    "direct_io.locks_its_target_first": ("INV-PINWAIT", "LIVE-SYNC"),
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),
