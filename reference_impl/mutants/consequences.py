@@ -94,7 +94,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     # The second put takes the count below that of the pins, or below none; the pins of
     # others are not seen then, by whoever asks.
     "references.puts_the_first_page_twice": (
-        *("REF-BIAS", "REF-COMPOUND", "REF-OVERFLOW", "REF-QUERY", "WB-SKIP"),
+        *("REF-BIAS", "REF-OVERFLOW", "REF-QUERY", "WB-SKIP"),
     ),
     # A pin that nobody knows of: a folio counts it, and the page is never free again.
     "references.leaks_the_buffer_of_a_direct_write": ("REF-COMPOUND", "REF-FREE"),
@@ -109,6 +109,10 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "snapshots.waits_for_many_references": ("LIVE-SYNC",),
     # Others want the page that it waits for itself: a sync, a cut.
     "direct_io.locks_its_target_first": ("INV-PINWAIT", "LIVE-SYNC"),
+    # Who gets the page next has one with the pins of another.
+    "invalidation.reuses_pinned_pages": ("REF-BALANCE",),
+    # A folio that is kept whole is kept when its file goes, too.
+    "folios.zeroes_the_first_page_again": ("INV-EVICT",),
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),
