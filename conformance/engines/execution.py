@@ -153,9 +153,13 @@ class Execution:
         return self.handles.why_skipped(operation)
 
     def finish(self) -> History:
-        """Run the epilogue, close the stack and return the history."""
-        self._unpark(None)
-        self._guarded(self._settle, None)
+        """Run the epilogue, close the stack and return the history.
+
+        Where a call raised nothing goes on: from itself nothing more can come.
+        """
+        if not self.is_over:
+            self._unpark(None)
+            self._guarded(self._settle, None)
         for operation in (Release(), Thaw(), FreeDisk()):
             if self._why_skipped(operation) is None:
                 self._perform(operation, is_epilogue=True)

@@ -31,7 +31,8 @@ class PacedExecution(Execution):
 
     def settle(self) -> None:
         """Let everything go on until it has answered, is blocked or is parked."""
-        self._guarded(self._settle, None)
+        if not self.is_over:
+            self._guarded(self._settle, None)
 
     def ask(self, operation: Operation, park: Park) -> tuple[Call, Invocation | None]:
         """Ask an operation and run nothing of it; None: it is skipped."""
@@ -48,13 +49,17 @@ class PacedExecution(Execution):
         return call, invocation
 
     def is_ready(self, invocation: Invocation) -> bool:
-        """Tell whether a stepped call can go on."""
+        """Tell whether a stepped call can go on; none can when the run is over."""
         ready: list[bool] = []
-        self._guarded(lambda _: ready.append(invocation.is_ready), None)
+        if not self.is_over:
+            self._guarded(lambda _: ready.append(invocation.is_ready), None)
         return ready == [True]
 
     def advance(self, index: int | None, invocation: Invocation) -> bool:
-        """Let one call (None: an actor) go on to where its park stops it."""
+        """Let one call (None: an actor) go on to where its park stops it.
+
+        When the run is over nothing moves: a call that raised has no more to say.
+        """
         moved: list[bool] = []
 
         def act(call: Call | None) -> None:
@@ -63,7 +68,8 @@ class PacedExecution(Execution):
             else:
                 moved.append(self._advance_call(call, invocation))
 
-        self._guarded(act, None if index is None else self.history.calls[index])
+        if not self.is_over:
+            self._guarded(act, None if index is None else self.history.calls[index])
         return moved == [True]
 
     def sample(self) -> Sample | None:

@@ -7,7 +7,7 @@ Interface:
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -20,14 +20,22 @@ from conformance.engines.plan import Plan
 from conformance.engines.racing import run_schedule
 from conformance.engines.remembering import ForgetfulError
 from conformance.engines.running import run
-from conformance.engines.schedules import Accusation, Bound, ScheduleResult, explore
+from conformance.engines.schedules import (
+    CRASH,
+    Accusation,
+    Bound,
+    Choices,
+    ScheduleResult,
+    explore,
+)
 from conformance.engines.tally import Tally
 from conformance.engines.turns import as_program
 from conformance.engines.work import Begun
 from conformance.interface import Boot
-from conformance.oracle.history import Crash
+from conformance.oracle.history import Crash, History
 from conformance.rules.rule import Rule
 from conformance.scenarios.races import Race
+from conformance.verdicts import Promise
 
 RaceRecord = dict[str, Any]
 """How far the schedules of one race were gone through, as plain values."""
@@ -107,12 +115,14 @@ def _explored(
         bound=Bound(budget.states, budget.histories),
         tell=tell,
     )
+    shown = _Shown(boot, race, plan.promise)
     found = [
-        judgement
+        shown.violation(rule, result.accusations[rule.id].choices)
         for rule in rules
         if rule.id in result.accusations
-        for judgement in _shown(boot, plan, race, rule, result.accusations[rule.id])
     ]
+    if CRASH in result.accusations:
+        found.append(shown.crash(result.accusations[CRASH]))
     return RaceJudged(race.name, (_rest(result, rules), *found), record_of(result))
 
 
@@ -128,22 +138,42 @@ def _rest(result: ScheduleResult, rules: Sequence[Rule]) -> Judgement:
         for rule in rules
         if rule.id not in result.unseen
     }
-    accused = result.accusations.get("crash")
-    crash = None if accused is None else Crash(None, accused.text)
     program = result.race.program
-    return Judgement(program, outcomes, crash, result.reason, result.unseen)
+    return Judgement(program, outcomes, None, result.reason, result.unseen)
 
 
-def _shown(
-    boot: Boot, plan: Plan, race: Race, rule: Rule, accused: Accusation
-) -> Iterator[Judgement]:
-    """Yield a judgement of a small program that shows a violation."""
-    program = as_program(boot, race, rule, accused.choices, plan.promise)
-    if program is None:
-        history = run_schedule(boot, race, accused.choices)
-    else:
-        history = run(boot, program)
-    yield judge(history, [rule], plan.promise)
+@attrs.frozen
+class _Shown:
+    """Small programs that show what was found in schedules of a race."""
+
+    boot: Boot
+    race: Race
+    promise: Promise
+
+    def violation(self, rule: Rule, choices: Choices) -> Judgement:
+        """Return a judgement of one in which a rule is violated."""
+
+        def is_violated(history: History) -> bool:
+            return bool(judge(history, [rule], self.promise).violated)
+
+        return judge(self._shown(choices, is_violated), [rule], self.promise)
+
+    def crash(self, accused: Accusation) -> Judgement:
+        """Return a judgement of one in which the implementation crashes."""
+        found = judge(self._shown(accused.choices, _is_crashed), ())
+        if found.crash is not None:
+            return found
+        return attrs.evolve(found, crash=Crash(None, accused.text))
+
+    def _shown(self, choices: Choices, shows: Callable[[History], bool]) -> History:
+        program = as_program(self.boot, self.race, choices, shows)
+        if program is None:
+            return run_schedule(self.boot, self.race, choices)
+        return run(self.boot, program)
+
+
+def _is_crashed(history: History) -> bool:
+    return history.crash is not None
 
 
 def record_of(result: ScheduleResult) -> RaceRecord:

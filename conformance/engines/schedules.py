@@ -14,7 +14,7 @@ a step depends on what it reads, and each run from boot checks that.
 Interface:
   * `explore(boot, race, rules)` returns a `ScheduleResult`; `lines()` prints it.
   * `run_schedule(boot, race, choices)` (in `racing.py`) runs one schedule.
-  * `as_program(boot, race, rule, choices)` (in `turns.py`) makes a small program of it.
+  * `as_program(boot, race, choices, shows)` (in `turns.py`) makes a program of it.
 """
 
 import time
@@ -42,6 +42,8 @@ TELLINGS_MAX = 1_000_000
 """States, taken with what was told on the way, after which it does."""
 
 Choices = tuple[Thread, ...]
+CRASH = "crash"
+"""Stands for the rule where the implementation did what the contract forbids."""
 
 
 @attrs.frozen
@@ -60,7 +62,7 @@ class Accusation:
     """The schedule with the fewest context switches in which a rule was violated."""
 
     rule: str
-    """Rule id; "crash": the implementation did what the contract forbids."""
+    """Rule id, or `CRASH`."""
     text: str
     choices: Choices
     """Threads in the order of their steps, for `run_schedule`."""
@@ -234,7 +236,7 @@ class _Exploration:
         result.reason = found.inconclusive or result.reason
         result.unseen.update(found.unseen)
         if found.crash is not None:
-            self._accuse("crash", found.crash.message, choices)
+            self._accuse(CRASH, found.crash.message, choices)
         for rule, outcome in found.outcomes.items():
             result.premises[rule] += outcome.premises
             if outcome.findings:

@@ -1,23 +1,21 @@
 """From a schedule that was found to a small program that shows the same.
 
 Interface:
-  * `as_program(boot, race, rule, choices)` returns a small program in which a rule is
-    violated as it is in a schedule.
+  * `as_program(boot, race, choices, shows)` returns a small program whose history shows
+    what that of a schedule did.
   * `exact_program(boot, race, choices)` is the schedule itself, as a program.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from conformance.engines.judge import judge
 from conformance.engines.racing import Thread, started
 from conformance.engines.running import in_order, run
 from conformance.engines.shrink import Bound, shrink
 from conformance.engines.shrink_turns import fewer_turns
 from conformance.interface import Boot
+from conformance.oracle.history import History
 from conformance.program import WAITING, Program, Turn
-from conformance.rules.rule import Rule
 from conformance.scenarios.races import Race
-from conformance.verdicts import Promise
 
 RUNS_MAX = 1_500
 """Programs tried to find the smallest."""
@@ -50,19 +48,23 @@ def exact_program(boot: Boot, race: Race, choices: Iterable[Thread]) -> Program:
 def as_program(
     boot: Boot,
     race: Race,
-    rule: Rule,
     choices: Sequence[Thread],
-    promise: Promise = Promise.DOCUMENT,
+    shows: Callable[[History], bool],
 ) -> Program | None:
-    """Return a program with as few turns as can be in which the rule is violated.
+    """Return a program with as few turns as can be that shows the same.
+
+    Args:
+        boot: the implementation.
+        race: the race.
+        choices: the schedule.
+        shows: tells whether a history shows it.
 
     Returns:
-        None if it is not violated when the schedule is run again.
+        None if it is not shown when the schedule is run again.
     """
 
     def fails(program: Program) -> bool:
-        has_turns = bool(program.turns)
-        return has_turns and bool(judge(run(boot, program), [rule], promise).violated)
+        return bool(program.turns) and shows(run(boot, program))
 
     program = exact_program(boot, race, choices)
     if not fails(program):

@@ -89,7 +89,8 @@ class _FreesWithTheHead(Memory):
     def drop(self, page: Page, count: int) -> None:
         is_last = page.is_large and page is page.head and not page.cached_parts
         super().drop(page, count)
-        if is_last and page.refcount > 0 and not page.is_frozen:
+        is_only_pinned = 0 < page.refcount == page.head.pin_count
+        if is_last and is_only_pinned and not page.is_frozen:
             page.refcount = 0
             self.free_page(page)
 

@@ -326,6 +326,22 @@ def test_a_stack_that_never_rests_is_inconclusive() -> None:
     assert "without waiting" in history.inconclusive
 
 
+def test_a_stepped_call_that_raised_does_not_answer_as_well() -> None:
+    """What it raised is told, not that it had no answer afterwards."""
+
+    class Raising(Memory):
+        def load(self, page: int, word: int) -> Iterator[Step]:  # type: ignore[override]
+            yield Step("fault.page_found")
+            raise ValueError("no such page")
+
+    history = history_of(Raising(), Load(), Store())
+
+    assert history.crash is not None
+    assert history.crash.message.endswith("raised ValueError: no such page")
+    assert history.calls[0].answered is None
+    assert history.calls[1].skipped == "the run is over"
+
+
 class _Never(Concurrent):
     """Its fsync is at work for ever."""
 

@@ -17,7 +17,7 @@ from conformance.oracle.history import History
 from reference_impl import boot
 from tests.conformance.engines.shares import starving
 
-SEEDS = range(25)
+SEEDS = range(50)
 """Many short runs: Hypothesis makes programs of one run out of each other, so that a
 long one tells little more about the shares than a short one."""
 
@@ -44,7 +44,7 @@ def test_no_operation_starves() -> None:
     histories = [
         history
         for seed in SEEDS
-        for history in drawn(Budget(20, 50), seed, ConformanceMachine)
+        for history in drawn(Budget(10, 50), seed, ConformanceMachine)
     ]
 
     assert starving(histories) == set()

@@ -165,7 +165,9 @@ def test_a_mutant_of_one_interleaving_is_caught(
     result = explore(faulty, race, [guilty], coverage=Coverage.OUTCOMES)
     choices = result.accusations[wanted].choices
     exact = exact_program(faulty, race, choices)
-    small = as_program(faulty, race, guilty, choices)
+    small = as_program(
+        faulty, race, choices, lambda h: bool(judge(h, [guilty]).violated)
+    )
 
     assert judge(run(faulty, exact), [guilty]).violated
     assert small is not None
