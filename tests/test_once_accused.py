@@ -10,6 +10,8 @@ from conformance.engines.judge import judge
 from conformance.interface import (
     Boot,
     Clone,
+    Create,
+    FailNext,
     Fsync,
     Geometry,
     GetUserPages,
@@ -21,8 +23,10 @@ from conformance.interface import (
     PutUserPage,
     PutUserPagesDirtyLock,
     Setup,
+    Sync,
     Truncate,
     Unlink,
+    Write,
     Writeback,
 )
 from conformance.program import Preempt, Program
@@ -45,6 +49,9 @@ ONCE_ACCUSED = {
     "hole-in-a-folio-pinned-for-reading": Program(
         [GetUserPagesFast(write=False), PunchHole(), PutUserPage(), Writeback()],
         Setup(Geometry(folio_pages=2)),
+    ),
+    "file-of-which-a-clone-was-refused": Program(
+        [FailNext(), Write(), Clone(), Sync(), PowerCut(), Create(file=1)],
     ),
     "two-puts-at-once": Program(
         [

@@ -57,10 +57,10 @@ class Durability:
         kinds = (Fsync, Sync, Writeback, Evict, Reclaim)
         for call, operation in history.asked(*kinds):
             self._add_sync(call, operation, is_faulty=bool(failures))
-        for call, made in history.asked(Create):
-            self._created[made.file] = call.ended
-        for call, cloned in history.asked(Clone):
-            self._created[cloned.clone] = call.ended
+        for call, made in history.asked(Create, Clone):
+            if not call.refused:
+                file = made.file if isinstance(made, Create) else made.clone
+                self._created[file] = call.ended
         for call, removed in history.asked(Unlink):
             if not call.refused:
                 self._unlinked.setdefault(removed.file, call.asked)
