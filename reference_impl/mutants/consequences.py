@@ -99,7 +99,9 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     # A pin that nobody knows of: a folio counts it, and the page is never free again.
     "references.leaks_the_buffer_of_a_direct_write": ("REF-COMPOUND", "REF-FREE"),
     # A device writes to a page that nobody knows to be dirty: none of the gates is met.
-    "notifiers.leaves_dirtying_to_the_device": ("MKW-MTIME", "WB-PROTECT"),
+    "notifiers.leaves_dirtying_to_the_device": (
+        *("MKW-DEVICE", "MKW-MTIME", "WB-PROTECT"),
+    ),
     "notifiers.forgets_what_it_wrote": (
         *("MKW-DEVICE", "MKW-FREEZE", "MKW-MTIME", "WB-PROTECT"),
     ),
@@ -107,10 +109,14 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "snapshots.writes_shared_blocks": ("SNAP-RESERVE",),
     # The references that it waits for may be held by those who wait for it.
     "snapshots.waits_for_many_references": ("LIVE-SYNC",),
-    # Others want the page that it waits for itself: a sync, a cut.
+    # Others want what it waits for itself, a page or a lock: a sync, a cut.
     "direct_io.locks_its_target_first": ("INV-PINWAIT", "LIVE-SYNC"),
+    "direct_io.bars_faults_while_it_pins": ("INV-PINWAIT",),
+    # An umount waits for those who write, and so for what they wait for.
+    "invalidation.truncate_waits_for_pins": ("LIVE-UMOUNT",),
     # Who gets the page next has one with the pins of another.
     "invalidation.reuses_pinned_pages": ("REF-BALANCE",),
+    "invalidation.takes_back_what_was_cut": ("REF-BALANCE",),
     # A folio that is kept whole is kept when its file goes, too.
     "folios.zeroes_the_first_page_again": ("INV-EVICT",),
     # A clone that waits holds the inode lock, for which a hole punch waits then.
