@@ -111,21 +111,21 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "snapshots.waits_for_many_references": ("LIVE-SYNC",),
     # Others want what it waits for itself, a page or a lock: a sync, a cut.
     "direct_io.locks_its_target_first": ("INV-PINWAIT", "LIVE-SYNC"),
-    "direct_io.bars_faults_while_it_pins": ("INV-PINWAIT",),
     # An umount waits for those who write, and so for what they wait for.
     "invalidation.truncate_waits_for_pins": ("LIVE-UMOUNT",),
     # Who gets the page next has one with the pins of another.
     "invalidation.reuses_pinned_pages": ("REF-BALANCE",),
-    "invalidation.takes_back_what_was_cut": ("REF-BALANCE",),
     # A folio that is kept whole is kept when its file goes, too.
     "folios.zeroes_the_first_page_again": ("INV-EVICT",),
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),
-    # An umount waits for the call that has locked itself out.
-    "direct_io.bars_faults_while_it_pins": ("LIVE-SYNC",),
+    # An umount, or a cut, waits for the call that has locked itself out.
+    "direct_io.bars_faults_while_it_pins": ("INV-PINWAIT", "LIVE-SYNC"),
     # What it takes back may be another's by now, and pinned.
-    "invalidation.takes_back_what_was_cut": ("REF-NOTINTERCHANGEABLE",),
+    "invalidation.takes_back_what_was_cut": (
+        *("REF-BALANCE", "REF-NOTINTERCHANGEABLE"),
+    ),
     # An umount waits like a sync.
     "liveness.waits_for_the_second_pin": ("LIVE-UMOUNT",),
     # Nobody owns the page any more, not even a name.
