@@ -226,6 +226,7 @@ class Filesystem:
                 return page
             else:
                 yield from wait_until("page read", self.is_read(page), nowait=nowait)
+                assert not self.is_left_empty(inode, page), "nobody reads the page"
 
     def hold_page(self, inode: Inode, page: Page) -> bool:
         """Take a reference of a page that was listed before, if it is still there."""
@@ -237,6 +238,11 @@ class Filesystem:
     def is_read(self, page: Page) -> Callable[[], bool]:
         """Return the condition that nobody is filling the page any more."""
         return lambda: page.is_uptodate or not page.is_locked
+
+    def is_left_empty(self, inode: Inode, page: Page) -> bool:
+        """Tell whether a page of a file was never filled, and nobody is at it."""
+        is_there = inode.space.pages.get(page.index) is page
+        return is_there and not page.is_uptodate and not page.is_locked
 
     def bring_in(self, inode: Inode, index: int, *, nowait: bool) -> Stepped[None]:
         """Add a page to the page cache and fill it from the disk, with its folio."""

@@ -98,6 +98,9 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     ),
     # A pin that nobody knows of: a folio counts it, and the page is never free again.
     "references.leaks_the_buffer_of_a_direct_write": ("REF-COMPOUND", "REF-FREE"),
+    "references.leaks_what_was_granted_short": ("REF-COMPOUND",),
+    # What is counted is told of the call that returned it, and of no other.
+    "folios.counts_folios": ("REF-BALANCE",),
     # A device writes to a page that nobody knows to be dirty: none of the gates is met.
     "notifiers.leaves_dirtying_to_the_device": (
         *("MKW-DEVICE", "MKW-MTIME", "WB-PROTECT"),
@@ -117,6 +120,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "invalidation.reuses_pinned_pages": ("REF-BALANCE",),
     # A folio that is kept whole is kept when its file goes, too.
     "folios.zeroes_the_first_page_again": ("INV-EVICT",),
+    "folios.keeps_pinned_folios": ("INV-EVICT",),
     # A clone that waits holds the inode lock, for which a hole punch waits then.
     "bounce.waits_for_pins": ("INV-PINWAIT",),
     "liveness.waits_for_pins": ("INV-PINWAIT",),
@@ -126,15 +130,17 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "invalidation.takes_back_what_was_cut": (
         *("REF-BALANCE", "REF-NOTINTERCHANGEABLE"),
     ),
-    # An umount waits like a sync.
-    "liveness.waits_for_the_second_pin": ("LIVE-UMOUNT",),
+    # An umount waits like a sync, and a cut for the clone that waits.
+    "liveness.waits_for_the_second_pin": ("INV-PINWAIT", "LIVE-UMOUNT"),
     # Nobody owns the page any more, not even a name.
     "dirty.dirties_orphans": ("INV-EVICT",),
     # Paging memory out is reclaim, too.
     "liveness.reclaim_waits_for_pins": ("LIVE-GUP",),
     # The page that takes the place of the pinned one is not pinned.
     "invalidation.drops_pinned_pages_at_mremap": ("REF-QUERY",),
-    # Reclaim waits for the write that never ends.
-    "liveness.never_ends_a_failed_write": ("LIVE-RECLAIM",),
+    # Whoever waits for the write that never ends seems to wait for the pin beside it.
+    "liveness.never_ends_a_failed_write": (
+        *("INV-PINWAIT", "LIVE-RECLAIM", "LIVE-UMOUNT"),
+    ),
 }
 """By name of the mutant: ids of rules."""

@@ -110,14 +110,18 @@ class _TakesFoliosForContiguous(Devices):
 
 
 class _SplitsPinnedFolios(Folios):
-    """A folio is split whoever holds it; what is held of it is forgotten."""
+    """A folio is split though it is pinned; what is pinned of it is forgotten."""
 
     def may_split(self, page: Page) -> bool:
         return not any(part.is_under_writeback for part in page.parts)
 
     def freeze(self, page: Page) -> bool:
-        page.head.pin_count = 0
-        return self.filesystem.memory.freeze(page, page.refcount)
+        head = page.head
+        pins, head.pin_count = head.pin_count, 0
+        expected = len(page.cached_parts) + 1 + pins
+        is_frozen = self.filesystem.memory.freeze(page, expected)
+        head.pin_count = 0 if is_frozen else pins
+        return is_frozen
 
 
 class _GuardsTheWrongCount(Memory):

@@ -6,6 +6,7 @@ from functools import partial
 import attrs
 
 from conformance.interface import KernelError
+from reference_impl.anon import is_zero
 from reference_impl.direct_io import DirectIo
 from reference_impl.dma import Devices, Pin
 from reference_impl.gup import GupFlags
@@ -115,7 +116,8 @@ class _PutsTheRestWithPutPage(Devices):
                 yield from make_dirty(page)
             pin.pages[slot] = None
             self.grab.counters.count_returned()
-            self.grab.memory.put(page)
+            if not is_zero(page):
+                self.grab.memory.put(page)
 
 
 # --- the count ------------------------------------------------------------------

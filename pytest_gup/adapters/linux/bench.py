@@ -112,6 +112,8 @@ class Bench:
         factory=dict[tuple[int, int], "Chain"]
     )
     """The last mremap of each mapping."""
+    mounting: "Chain | None" = None
+    """The last mount."""
     tasks: list[Task] = attrs.field(factory=list[Task])
     """Calls that have not answered."""
     hold_point: str | None = None

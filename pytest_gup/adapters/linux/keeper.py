@@ -17,6 +17,8 @@ Orders, each answered by `("done", answer)` or `("failed", errno, text)`:
     changed.
   * `power_cut`: all files on a copy of the disk.
   * `unboot`: take down what `boot` and `spawn` made.
+
+An order that hangs in the kernel hangs the keeper; see `guard.py` for how it ends.
 """
 
 import contextlib
@@ -31,6 +33,7 @@ from types import FrameType
 
 from pytest_gup.adapters.linux import (
     fuse,
+    guard,
     kernel,
     offers,
     runfolder,
@@ -95,6 +98,7 @@ class Keeper:
             os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (COUNTERS, QUEUE)
         )
         given = [self._start(name) for name in SERVERS]
+        self.guard = guard.start(orders, self.folder.abort_connections)
         self.volumes = Volumes(self.folder.path, self.masters["disk"])
         self.machine = offers.of_machine()
         self.plain_orders: dict[str, Callable[[], object]] = {
@@ -158,6 +162,8 @@ class Keeper:
         for process in self.folder.processes[1:]:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, 0)
+        os.kill(self.guard, signal.SIGKILL)
+        os.waitpid(self.guard, 0)
         self.folder.remove()
 
     # --- orders ------------------------------------------------------------------

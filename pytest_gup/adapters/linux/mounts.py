@@ -27,7 +27,8 @@ class Mounts:
 
     def mount(self) -> Chain:
         """Mount it again, and open the files that have a name."""
-        return Chain(self._mount())
+        self.bench.mounting = Chain(self._mount())
+        return self.bench.mounting
 
     def _umount(self) -> Generator[Call, Done, None]:
         bench = self.bench

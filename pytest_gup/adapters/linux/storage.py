@@ -1,7 +1,16 @@
 """Operations that need a disk under the filesystem."""
 
-from conformance.interface import UNREADABLE, FileImage, HoldPoint, PowerCutImage
-from pytest_gup.adapters.linux.bench import Call, stamps
+from collections.abc import Generator
+from typing import Any
+
+from conformance.interface import (
+    UNREADABLE,
+    Done,
+    FileImage,
+    HoldPoint,
+    PowerCutImage,
+)
+from pytest_gup.adapters.linux.bench import Call, Chain, stamps
 from pytest_gup.adapters.linux.files import Files, wait_for_tick
 from pytest_gup.adapters.linux.pressure import MADV_PAGEOUT
 from pytest_gup.adapters.linux.stillness import Rest
@@ -34,8 +43,22 @@ class Storage(Files):
         word_size = self.bench.geometry.word_size_bytes
         self.bench.lab.disk.order("fail", write, word_size)
 
-    def power_cut(self) -> PowerCutImage:
-        """Read all files on a copy of the disk."""
+    def power_cut(self) -> PowerCutImage | Chain:
+        """Read all files on a copy of the disk.
+
+        When nobody is mounting: btrfs mounts one filesystem at a time, so that the
+        copy would wait for one whose disk is held.
+        """
+        mounting = self.bench.mounting
+        if mounting is None or mounting.done is not None:
+            return self._read_copy()
+        return Chain(self._read_copy_after(mounting))
+
+    def _read_copy_after(self, mounting: Chain) -> Generator[Any, Done, Done]:
+        yield mounting
+        return Done(self._read_copy())
+
+    def _read_copy(self) -> PowerCutImage:
         word_size = self.bench.geometry.word_size_bytes
         files = {
             int(name.removeprefix("file-")): _image(read, word_size)

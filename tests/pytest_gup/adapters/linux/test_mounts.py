@@ -14,6 +14,8 @@ from conformance.interface import (
     HoldPoint,
     Mount,
     Operation,
+    PowerCut,
+    PowerCutImage,
     Read,
     Reclaim,
     Release,
@@ -62,3 +64,18 @@ def test_what_a_process_that_is_ending_has_mapped_is_left_to_it(
     )
 
     assert answers(history, type(operation)) == [None]
+
+
+@on_disk
+def test_a_power_cut_beside_a_mount_that_waits(filesystem: str) -> None:
+    """It waits as well: btrfs mounts one at a time, and a copy is mounted, too."""
+    history = after(
+        filesystem,
+        *(Store(value=5), Fsync(), Umount(), Hold(HoldPoint.BEFORE_CAPTURE)),
+        *(Mount(), PowerCut(), Release()),
+    )
+
+    (cut,) = answers(history, PowerCut)
+    assert isinstance(cut, PowerCutImage)
+    assert cut.files[0].words[0] == 5
+    assert answers(history, Mount) == [None]
