@@ -23,7 +23,11 @@ ASK_SECONDS = 60.0
 POLL_MILLISECONDS = 1
 INTERRUPTIBLE = frozenset({"request_wait_answer"})
 """Functions in which a call sleeps so that signals wake it: waiting for FUSE. A
-thread in state S elsewhere waits for the interpreter, and is about to run."""
+thread in state S elsewhere waits for the interpreter, and is about to run, unless
+who has the interpreter sleeps."""
+SHUT_OUT = "the interpreter"
+"""What a thread waits for while another of its process, which has it, sleeps: who
+forks, or has a page fault, does not let go of it."""
 
 
 class StuckError(Exception):
@@ -66,7 +70,7 @@ class Task:
         return self.done
 
     def wait_point(self) -> str | None:
-        """Tell where in the kernel it sleeps; None: it does not, or will answer."""
+        """Tell where it sleeps; None: it does not, or will answer."""
         thread = self.thread
         try:
             state = stat_fields(thread.process, thread.number)[STATE]
@@ -76,7 +80,8 @@ class Task:
             return None
         if state == "D" or (state == "S" and point in INTERRUPTIBLE):
             return point
-        return None
+        # It wakes again and again to look whether the interpreter is free.
+        return SHUT_OUT if _has_sleeper(thread.process) else None
 
     def switches(self) -> str:
         """Tell how often its thread went to sleep or was put aside so far."""
@@ -87,6 +92,15 @@ class Task:
         except OSError:
             return ""
         return "".join(line for line in lines if "ctxt_switches" in line)
+
+
+def _has_sleeper(process: int) -> bool:
+    """Tell whether a thread of a process sleeps where no signal wakes it."""
+    for folder in Path("/proc", str(process), "task").iterdir():
+        with contextlib.suppress(OSError):
+            if stat_fields(process, int(folder.name))[STATE] == "D":
+                return True
+    return False
 
 
 @attrs.define(eq=False)

@@ -91,12 +91,18 @@ class RunFolder:
                 _abort(number)
 
     def remove(self) -> None:
-        """Remove the folder; everything in it must be unmounted."""
-        for entry in list(self.path.iterdir()):
+        """Remove the folder; everything in it must be unmounted.
+
+        Last of all goes the record, by which the next run finds what could not be.
+        """
+        entries = [e for e in self.path.iterdir() if e.name != RECORD]
+        for entry in entries:
             with contextlib.suppress(OSError):
                 entry.rmdir() if entry.is_dir() else entry.unlink()
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
+        if not any(entry.exists() for entry in entries):
+            with contextlib.suppress(OSError):
+                (self.path / RECORD).unlink(missing_ok=True)
+                self.path.rmdir()
 
     def _write(self) -> None:
         record = {
@@ -157,7 +163,7 @@ def _read(path: Path) -> RunFolder:
 
 def mount_connections() -> None:
     """Make the controls of FUSE connections visible; in a namespace of our own."""
-    if not any(CONNECTIONS.iterdir()):
+    if not CONNECTIONS.is_mount():
         kernel.mount("fusectl", str(CONNECTIONS), "fusectl")
 
 

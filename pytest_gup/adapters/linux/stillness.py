@@ -25,7 +25,7 @@ from enum import Enum
 import attrs
 
 from conformance.interface import Blocked, Done, Running
-from pytest_gup.adapters.linux.calls import Process, Task
+from pytest_gup.adapters.linux.calls import SHUT_OUT, Process, Task
 
 STILL_SECONDS = 0.02
 """How long nothing may move before a sleeping call is said to be blocked."""
@@ -74,11 +74,14 @@ class Watch:
         if point is None or point.startswith(PASSING) or reason is Reason.NOTHING:
             self.seen = ()
             return Running()
-        seen = point, self.task.switches(), self.surroundings()
+        is_shut_out = point == SHUT_OUT
+        moves = "" if is_shut_out else self.task.switches()
+        seen = point, moves, self.surroundings()
         now = time.monotonic()
         if seen != self.seen:
             self.seen, self.since = seen, now
-        patience = 1 if reason is Reason.HELD else PATIENCE
+        is_held = reason is Reason.HELD and not is_shut_out
+        patience = 1 if is_held else PATIENCE
         if now - self.since < self.still_seconds * patience or workers_are_busy():
             return Running()
         return Blocked(point)

@@ -214,3 +214,16 @@ def test_a_mapping_that_is_moving_is_moved_again(filesystem: str) -> None:
 
     assert answers(history, Mremap) == [None, None]
     assert answers(history, Load) == [3, 4]
+
+
+@on_disk
+def test_a_fork_that_waits_shuts_its_process_out(filesystem: str) -> None:
+    """It has the interpreter; other calls of the process are blocked, not running."""
+    history = after(
+        filesystem,
+        *(Load(), Freeze(), Store(value=1), Store(word=1, value=2)),
+        *(Fork(child=2), Fork(child=1), Load(word=1), Thaw(), Load()),
+    )
+
+    assert history.inconclusive is None
+    assert answers(history, Load)[-1] == 1
