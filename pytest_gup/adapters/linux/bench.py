@@ -116,6 +116,8 @@ class Bench:
     """The last mount."""
     tasks: list[Task] = attrs.field(factory=list[Task])
     """Calls that have not answered."""
+    resting: list["Call"] = attrs.field(factory=list["Call"])
+    """Calls that have, while the kernel comes to rest after them."""
     hold_point: str | None = None
     is_frozen: bool = False
     has_ended_rings: bool = False
@@ -220,7 +222,11 @@ class Call:
             self.bench.moment += 1
             self.done = outcome(answer, self.then)
             self.rest = Rest(self.bench.is_at_rest)
-        return self.done if self.rest.has_come() else Running()
+            self.bench.resting.append(self)
+        if not self.rest.has_come():
+            return Running()
+        self.bench.resting = [one for one in self.bench.resting if one is not self]
+        return self.done
 
 
 def outcome(answer: tuple[object, int], then: Answered) -> Done:

@@ -58,6 +58,8 @@ class Exiting:
     process: Process
     unmapping: list[Task] | None = None
     """Calls that take its mappings down; None: not begun."""
+    is_quiet: bool = False
+    """None of its calls was under way when this was last looked at."""
     is_killed: bool = False
     is_done: bool = False
 
@@ -109,9 +111,16 @@ class Exiting:
     def _is_busy(self) -> bool:
         held = [pin.task for pin in self._pins()]
         self.bench.tasks = [one for one in self.bench.tasks if one.answer(0) is None]
-        return any(
-            task.owner is self.process and task not in held for task in self.bench.tasks
+        was_quiet, self.is_quiet = (
+            self.is_quiet,
+            not any(
+                task.owner is self.process and task not in held
+                for task in self.bench.tasks
+            ),
         )
+        # What has just answered is told first; it is asked for before this again.
+        is_telling = any(one.task.owner is self.process for one in self.bench.resting)
+        return not (was_quiet and self.is_quiet) or is_telling
 
     def _kill(self) -> None:
         self.is_killed = True
