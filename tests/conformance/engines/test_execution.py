@@ -7,6 +7,8 @@ import attrs
 import pytest
 
 from conformance.engines.execution import BootError, Execution, run
+from conformance.engines.invocation import Park
+from conformance.engines.paced import PacedExecution
 from conformance.interface import (
     Blocked,
     ClearRefs,
@@ -335,11 +337,21 @@ def test_a_stepped_call_that_raised_does_not_answer_as_well() -> None:
             raise ValueError("no such page")
 
     history = history_of(Raising(), Load(), Store())
+    paced = PacedExecution(lambda _: Raising(), Program())
+    call, invocation = paced.ask(Load(), Park("put.entered", 1))
+    assert invocation is not None
+    assert not paced.advance(call.index, invocation)
+    raised = paced.history.crash
+    assert not paced.advance(call.index, invocation)
+    paced.settle()
 
     assert history.crash is not None
     assert history.crash.message.endswith("raised ValueError: no such page")
     assert history.calls[0].answered is None
     assert history.calls[1].skipped == "the run is over"
+    assert raised is not None
+    assert paced.history.crash is raised
+    assert call.answered is None
 
 
 class _Never(Concurrent):
