@@ -1,11 +1,13 @@
 """How much the plugin adds to the start of pytest when it is not used.
 
 Runs pytest on an empty folder, with the plugin and with `-p no:gup`, in turn, and
-prints the median difference.
+prints the median difference. Bytecode is kept, as it is for a user: pytest rewrites the
+assertions of plugins, Hypothesis' among them, and would do so at each start.
 
     python benchmarks/plugin_start.py [PAIRS]
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import tempfile
 import time
 
 PAIRS = 30
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def seconds(folder: str, *options: str) -> float:
@@ -20,7 +23,11 @@ def seconds(folder: str, *options: str) -> float:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     begin = time.perf_counter()
     subprocess.run(  # noqa: S603 - our own command
-        [*command, *options], cwd=folder, check=False, capture_output=True
+        [*command, *options],
+        cwd=folder,
+        env=ENVIRONMENT,
+        check=False,
+        capture_output=True,
     )
     return time.perf_counter() - begin
 
