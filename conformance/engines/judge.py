@@ -7,15 +7,16 @@ Interface:
 
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 import attrs
 
 from conformance.engines.timeline import timeline
-from conformance.interface import PageView, VmStat
+from conformance.interface import Feature, PageView, VmStat
 from conformance.oracle.admissible import Oracle
 from conformance.oracle.history import Crash, History
 from conformance.program import Program
-from conformance.rules.rule import Case, Finding, Rule
+from conformance.rules.rule import Case, Finding, Needs, Rule
 from conformance.verdicts import Promise
 
 
@@ -64,13 +65,13 @@ def judge(
 ) -> Judgement:
     """Judge one history by all rules that can be observed in it."""
     oracle = Oracle(history)
-    shown = _shown(history)
+    lacks = _lacks(history.features, _shown(history))
     outcomes: dict[str, RuleOutcome] = {}
     unseen: dict[str, str] = {}
     if not _is_whole(history):
         rules = ()
     for rule in rules:
-        lacking = _lacking(rule, history, shown)
+        lacking = lacks[rule.needs]
         if lacking is not None:
             unseen[rule.id] = lacking
         elif rule.untested is None:
@@ -106,28 +107,47 @@ COUNTER_FIELDS = tuple(field.name for field in attrs.fields(VmStat))
 
 def _shown(history: History) -> frozenset[str]:
     """Return the names of the view fields and counters that the stack tells."""
-    views, counters = set(VIEW_FIELDS), set(COUNTER_FIELDS)
+    views: list[PageView] = []
     for sample in history.samples:
-        for view in (*sample.pages.values(), *sample.pins.values()):
-            views.difference_update(_told(view, views))
-        counters.difference_update(_told(sample.vmstat, counters))
-    told = [f"view {name}" for name in VIEW_FIELDS if name not in views]
+        views += sample.pages.values()
+        views += sample.pins.values()
+    counters = [sample.vmstat for sample in history.samples]
     return frozenset(
-        [*told, *(f"counter {name}" for name in COUNTER_FIELDS if name not in counters)]
+        [f"view {name}" for name in VIEW_FIELDS if _is_told(views, name)]
+        + [f"counter {name}" for name in COUNTER_FIELDS if _is_told(counters, name)]
     )
 
 
-def _told(shown: object, wanted: Iterable[str]) -> list[str]:
-    return [name for name in wanted if getattr(shown, name) is not None]
+def _is_told(shown: Iterable[object], name: str) -> bool:
+    return any(getattr(each, name) is not None for each in shown)
 
 
-def _lacking(rule: Rule, history: History, shown: frozenset[str]) -> str | None:
-    needs = rule.needs
+class _Lacking(dict[Needs, str | None]):
+    """What rules lack with some features in force, where some things are shown."""
+
+    def __init__(self, features: frozenset[Feature], shown: frozenset[str]) -> None:
+        super().__init__()
+        self.features = features
+        self.shown = shown
+
+    def __missing__(self, needs: Needs) -> str | None:
+        self[needs] = lacking = _lacking(needs, self.features, self.shown)
+        return lacking
+
+
+_lacks = lru_cache(maxsize=64)(_Lacking)
+"""Histories of one stack show the same again and again."""
+
+
+def _lacking(
+    needs: Needs, in_force: frozenset[Feature], shown: frozenset[str]
+) -> str | None:
+    """Say what of a rule's needs is not there; None: nothing."""
     for kind, names in (("view", needs.views), ("counter", needs.counters)):
         for name in names:
             if not any(f"{kind} {each}" in shown for each in name.split("|")):
                 return f"{kind} {name}"
-    features = {feature.value for feature in history.features}
+    features = {feature.value for feature in in_force}
     if needs.features and not features & set(needs.features):
         return f"feature {'|'.join(needs.features)}"
     for name in needs.absent_features:

@@ -204,13 +204,14 @@ class History:
         if self._found_at != self.now:
             self._found.clear()
             self._found_at = self.now
-        if kinds not in self._found:
-            self._found[kinds] = [
+        found = self._found.get(kinds)
+        if found is None:
+            found = self._found[kinds] = [
                 (call, call.operation)
                 for call in self.calls
                 if call.was_asked and isinstance(call.operation, kinds)
             ]
-        return iter(self._found[kinds])
+        return iter(found)
 
     def sample_before(self, moment: Moment) -> Sample | None:
         """Return the last sample taken before a moment."""

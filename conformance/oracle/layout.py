@@ -136,8 +136,10 @@ class Layout:
         A name is free for the next as soon as its removal was asked for, so the
         latest is meant. What was refused to be removed is there, without a name.
         """
-        spans = self.spans.get((process, mapping), ())
-        return next((s for s in reversed(spans) if s.asked <= moment), None)
+        for span in reversed(self.spans.get((process, mapping), ())):
+            if span.asked <= moment:
+                return span
+        return None
 
     def name(
         self, process: int, mapping: int, page: int, moment: Moment

@@ -25,6 +25,7 @@ from conformance.interface import (
     Operation,
     VmStat,
 )
+from conformance.oracle.admissible import Oracle
 from conformance.oracle.history import Call, History, Moment, Sample
 from conformance.oracle.pins import PinnedPage, PinRecord
 from conformance.rules.evidence import rests
@@ -84,8 +85,21 @@ def outstanding(case: Case, sample: Sample) -> tuple[int, int]:
     A read pin of private memory that nobody wrote may be one of the zero page, which
     a stack need not count.
     """
+    return _outstanding_of(case.oracle)[sample.moment]
+
+
+@lru_cache(maxsize=4)
+def _outstanding_of(oracle: Oracle) -> dict[Moment, tuple[int, int]]:
+    """Return what is outstanding at each sample of a history, by its moment."""
+    return {
+        sample.moment: _count(oracle, sample.moment)
+        for sample in oracle.history.samples
+    }
+
+
+def _count(oracle: Oracle, moment: Moment) -> tuple[int, int]:
     least = most = 0
-    for record, page in holders(case, sample.moment):
+    for record, page in _holders(oracle, moment):
         if record.tracked:
             most += 1
             least += is_counted(record, page)
@@ -99,7 +113,11 @@ def is_counted(record: PinRecord, page: PinnedPage) -> bool:
 
 def holders(case: Case, moment: Moment) -> Iterator[tuple[PinRecord, PinnedPage]]:
     """Yield the pages of pins, plain references too, that are surely held."""
-    for record in case.oracle.pins:
+    return _holders(case.oracle, moment)
+
+
+def _holders(oracle: Oracle, moment: Moment) -> Iterator[tuple[PinRecord, PinnedPage]]:
+    for record in oracle.pins:
         if record.is_certain and record.maker.ended < moment:
             for page in record.pages:
                 if moment < page.put_asked:

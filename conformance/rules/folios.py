@@ -290,8 +290,8 @@ def _looks_at_tails(case: Case) -> Iterator[tuple[Call, PageName, PageName]]:
     tails: dict[PageName, tuple[PageName, Moment]] = {}
     for sample in case.history.samples:
         for name, view in sample.pages.items():
-            head = head_of(sample, name)
-            if view.is_dirty and head is not None and head != name:
+            head = head_of(sample, name) if view.is_dirty else None
+            if head is not None and head != name:
                 tails.setdefault(name, (head, sample.moment))
     for call, operation in case.history.asked(PowerCut, Load, Read):
         for name, (head, since) in tails.items():

@@ -194,8 +194,9 @@ def a_new_page_takes_the_place(case: Case) -> Iterator[Finding]:
 def pinned_pages_are_not_reused(case: Case) -> Iterator[Finding]:
     """A page that is pinned and has lost its owner is nobody else's page."""
     for sample in case.history.samples:
-        users = _frames(sample)
-        for pinned, view in _orphans_in(case, sample):
+        orphans = list(_orphans_in(case, sample))
+        users = _frames(sample) if orphans else {}
+        for pinned, view in orphans:
             if view.frame is None or not users:
                 continue
             case.premise()

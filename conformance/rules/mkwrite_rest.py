@@ -52,6 +52,9 @@ from conformance.rules.transitions import (
 )
 from conformance.verdicts import Kind, Level, Promise
 
+Writes = list[tuple[Call, list[PageName]]]
+"""The calls that may have dirtied pages, and which."""
+
 _TRACKED = ("no_dirty_tracking",)
 _LONG_REFUSALS = {Errno.EFAULT, Errno.EINVAL, Errno.EOPNOTSUPP}
 
@@ -77,13 +80,14 @@ def unused_space_goes_back(case: Case) -> Iterator[Finding]:
     first = case.history.samples[0].statfs if case.history.samples else None
     if first is None or _cannot_be_reckoned(case):
         return
+    writes = _writes(case)
     for sample in rests(case.history):
-        if sample.statfs is None or not _is_quiet(case, sample):
+        if sample.statfs is None or not _is_quiet(case, sample, writes):
             continue
         if any(call.asked < sample.moment for call, _ in case.history.asked(*WRITERS)):
             case.premise()
         taken = first.blocks_free - sample.statfs.blocks_free
-        holding = _pages_with_data(case, sample.moment)
+        holding = _pages_with_data(case, sample.moment, writes)
         if taken < 0 or taken > holding:
             yield case.found(
                 _call_at(case, sample),
@@ -109,16 +113,17 @@ def _cannot_be_reckoned(case: Case) -> bool:
     return any(True for _ in case.history.asked(Unlink, Umount, Mount))
 
 
-def _is_quiet(case: Case, sample: Sample) -> bool:
+def _is_quiet(case: Case, sample: Sample, writes: Writes) -> bool:
     """Tell whether every write has been made durable, and nothing is pinned."""
     moment = sample.moment
-    if may_be_full(case.history, moment) or is_pinned_at(case, moment):
-        return False
     if any(v.is_dirty or v.is_under_writeback for v in sample.pages.values()):
+        return False
+    if may_be_full(case.history, moment) or is_pinned_at(case, moment):
         return False
     created = [create.file for _, create in case.history.asked(Create)]
     cloned = [made.clone for _, made in case.history.asked(Clone)]
-    return all(_is_synced(case, file, moment) for file in (0, *created, *cloned))
+    files = (0, *created, *cloned)
+    return all(_is_synced(case, file, moment, writes) for file in files)
 
 
 def is_pinned_at(case: Case, moment: Moment) -> bool:
@@ -128,39 +133,38 @@ def is_pinned_at(case: Case, moment: Moment) -> bool:
     )
 
 
-def _is_synced(case: Case, file: int, moment: Moment) -> bool:
-    writes = [
+def _is_synced(case: Case, file: int, moment: Moment, writes: Writes) -> bool:
+    ends = [
         call.ended
-        for call, _ in case.history.asked(*WRITERS)
-        if call.asked < moment
-        and is_writer(case, call)
-        and any(name[0] == file for name in _touched_by(case, call))
+        for call, names in writes
+        if call.asked < moment and any(name[0] == file for name in names)
     ]
-    writes += [
+    ends += [
         call.ended
         for call, made in case.history.asked(Clone)
         if made.clone == file and call.asked < moment and not call.refused
     ]
-    latest = max(writes, default=-1)
+    latest = max(ends, default=-1)
     return latest < 0 or any(
         sync.ended < moment for sync in syncs(case, file, after=latest)
     )
 
 
-def _pages_with_data(case: Case, moment: Moment) -> int:
+def _pages_with_data(case: Case, moment: Moment, writes: Writes) -> int:
     """Count the pages that may hold data at a moment."""
+    written = _written(case, moment, writes)
     if Feature.PARITY in case.history.features:
-        return case.history.geometry.disk_blocks if _written(case, moment) else 0
-    return len(_written(case, moment))
+        return case.history.geometry.disk_blocks if written else 0
+    return len(written)
 
 
-def _written(case: Case, moment: Moment) -> set[PageName]:
+def _written(case: Case, moment: Moment, writes: Writes) -> set[PageName]:
     """Return the pages that were written, and not cut off since."""
     folio = case.history.geometry.folio_pages
     pages: dict[PageName, Moment] = {}
-    for call, _ in case.history.asked(*WRITERS):
-        if call.asked < moment and is_writer(case, call):
-            for file, page in _touched_by(case, call):
+    for call, names in writes:
+        if call.asked < moment:
+            for file, page in names:
                 for name in ((file, page - page % folio + i) for i in range(folio)):
                     pages[name] = max(pages.get(name, -1), call.ended)
     for call, made in case.history.asked(Clone):
@@ -192,6 +196,11 @@ def _zeroed(case: Case, folio: int) -> set[PageName]:
                 )
             }
     return found
+
+
+def _writes(case: Case) -> Writes:
+    writers = (c for c, _ in case.history.asked(*WRITERS) if is_writer(case, c))
+    return [(call, _touched_by(case, call)) for call in writers]
 
 
 def _touched_by(case: Case, call: Call) -> list[PageName]:

@@ -51,8 +51,7 @@ def found(case: Case, owner: str) -> Iterator[Finding]:
         if loss.owner == owner:
             yield case.found(loss.call, loss.sentence)
     for call, operation in case.history.asked(Load, Store):
-        name = _name_of(case, call, operation)
-        if call.refused and name is not None and _signal_owner(case, call) == owner:
+        if call.refused and _signal_owner(case, call) == owner:
             yield case.found(
                 call,
                 f"{operation} of private memory ended in {call.error} (should succeed)",

@@ -50,7 +50,7 @@ class Clause:
     norm: str
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Needs:
     """What an implementation must offer for a rule to have something to look at.
 
