@@ -7,9 +7,9 @@ import attrs
 import pytest
 
 from conformance.engines.session import EngineResult
-from conformance.engines.tally import Violation
+from conformance.engines.tally import Lost, Violation
 from conformance.interface import OPERATIONS
-from conformance.program import from_json
+from conformance.program import from_json, to_json
 from conformance.rules.catalogue import BY_ID, CHAPTERS
 from conformance.verdicts import Verdict
 from pytest_gup import failure, report
@@ -36,10 +36,20 @@ def engine_record(result: EngineResult) -> Record:
         "reach": result.reach,
         "races": list(result.races),
         "known": {name: verdict.value for name, verdict in result.known.items()},
+        "lost": None if result.lost is None else _lost_record(result.lost),
     }
     if result.capabilities is not None:
         record["offers"] = list(_offers(result))
     return record
+
+
+def _lost_record(lost: Lost) -> Record:
+    return {
+        "sentence": str(lost),
+        "programs": lost.programs,
+        "drawn": lost.drawn,
+        "program": to_json(lost.program),
+    }
 
 
 def _offers(result: EngineResult) -> Iterator[str]:
@@ -105,20 +115,21 @@ class Summary:
         rules = self.merged()
         is_whole = is_over and len(self.records) >= self.expected
         return [
-            *self._races(),
+            *self._of_engines(),
             *rules,
             *more,
             *([report.end_record(rules)] if is_whole else []),
         ]
 
-    def _races(self) -> list[Record]:
-        """Return a record for each race whose schedules were gone through."""
-        return [
-            {"record": "race", "implementation": name, **race}
-            for name in self.implementations
-            for _, record in self._engines_of(name)
-            for race in record["races"]
-        ]
+    def _of_engines(self) -> Iterator[Record]:
+        """Yield a record for each race gone through, and one for programs lost."""
+        for name in self.implementations:
+            for engine, record in self._engines_of(name):
+                for race in record["races"]:
+                    yield {"record": "race", "implementation": name, **race}
+                if record["lost"]:
+                    who = {"implementation": name, "engine": engine}
+                    yield {"record": "lost", **who, **record["lost"]}
 
     # --- printing ---------------------------------------------------------------
 
@@ -155,10 +166,7 @@ class Summary:
                 is_long = terminal.config.get_verbosity() > 0
                 _print_races(terminal, record["races"], seconds, is_long=is_long)
                 continue
-            states = f", {record['states']} states" if record["states"] else ""
-            terminal.line(
-                f"{engine}: {record['programs']} programs in {seconds}{states}"
-            )
+            _print_engine(terminal, engine, record, seconds)
         for _, record in list(self._engines_of(name))[:1]:
             for line in record["offers"]:
                 terminal.line(line)
@@ -202,6 +210,16 @@ class Summary:
                 _print_block(
                     terminal, f"counters of {engine}, interpreted:", record["counters"]
                 )
+
+
+def _print_engine(
+    terminal: pytest.TerminalReporter, engine: str, record: Record, seconds: str
+) -> None:
+    """Print what an engine has run, and what of that says nothing."""
+    states = f", {record['states']} states" if record["states"] else ""
+    terminal.line(f"{engine}: {record['programs']} programs in {seconds}{states}")
+    if record["lost"]:
+        terminal.line(f"{engine}: {record['lost']['sentence']}", yellow=True)
 
 
 def _print_crashes(terminal: pytest.TerminalReporter, mine: list[Record]) -> None:

@@ -26,7 +26,7 @@ from conformance.engines.race_work import RaceRecord
 from conformance.engines.reach import ByFile
 from conformance.engines.scenario_run import scenarios_for
 from conformance.engines.smaller import Smaller
-from conformance.engines.tally import RuleResult, Tally
+from conformance.engines.tally import Lost, RuleResult, Tally
 from conformance.interface import Boot
 from conformance.oracle.history import Crash
 from conformance.scenarios.scenario import Scenario
@@ -75,6 +75,8 @@ class EngineResult:
     """The lines that each rule exercised, of those that are watched."""
     races: tuple[RaceRecord, ...] = ()
     """How far the schedules of each race were gone through."""
+    lost: Lost | None = None
+    """Programs drawn that hit a bound."""
 
 
 class ImplementationError(Exception):
@@ -240,4 +242,5 @@ def _result(engine: str, gathering: Gathering, begin: float) -> EngineResult:
         gathering.states,
         gathering.reach.by_file(),
         tuple(gathering.races),
+        gathering.tally.lost,
     )

@@ -4,6 +4,8 @@ Interface:
   * `Tally.add(judgement, scenario)` after each program.
   * `Tally.results()` gives the verdicts so far. *Held* means: the premise came up,
     and nothing was violated, in programs that ran to their end.
+  * `Tally.lost` are the drawn programs that did not. They say nothing; only if they are
+    many is there no verdict.
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,8 @@ from conformance.program import Program, to_json
 from conformance.rules.rule import Rule
 from conformance.verdicts import Promise, Verdict
 
+LOST_ONE_IN = 20
+"""If more than one in so many drawn programs hits a bound, there is no verdict."""
 OTHERS_MAX = 4
 """Violations of one rule that are remembered beside the one that is reported."""
 
@@ -51,6 +55,28 @@ class Crashing:
     """Those that it takes the verdict from; none: all."""
     rule: str = ""
     """The first of them that has no other verdict."""
+
+
+@attrs.frozen
+class Lost:
+    """Drawn programs that hit a bound while something still ran."""
+
+    programs: int
+    drawn: int
+    """How many programs were drawn."""
+    reason: str
+    """Of the first."""
+    program: Program
+    """The first."""
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether those that ran to their end are too few to speak for all."""
+        return self.programs * LOST_ONE_IN > self.drawn
+
+    def __str__(self) -> str:
+        of = f"{self.programs} of {self.drawn} drawn programs"
+        return f"{of} hit a bound and say nothing: {self.reason}"
 
 
 @attrs.frozen
@@ -96,6 +122,10 @@ class Tally:
     promise: Promise = Promise.DOCUMENT
     skipped: dict[str, str] = attrs.field(factory=dict[str, str])
     """By rule: why a scenario that is written for it could not be run."""
+    drawn: int = 0
+    """Programs that are no scenario."""
+    lost: Lost | None = None
+    """Those of them that hit a bound."""
     _counts: dict[str, _Count] = attrs.field(init=False)
     _crashing: dict[str, Crashing] = attrs.field(factory=dict[str, Crashing])
     """By the sort of crash."""
@@ -114,7 +144,8 @@ class Tally:
         Args:
             judgement: What was found.
             scenario: Name of the scenario, if it was one.
-            concerned: Rules that a crash or a bound speaks about; None: all.
+            concerned: Rules that a crash or a bound speaks about; None: the program
+                was drawn, and a crash speaks about all.
         """
         for rule, outcome in judgement.outcomes.items():
             count = self._counts[rule]
@@ -133,12 +164,25 @@ class Tally:
                 self._violated(count, new)
         for rule, lacking in judgement.unseen.items():
             self._counts[rule].unseen = lacking
-        self.broken(judgement.crash, judgement.inconclusive, concerned)
+        if concerned is None:
+            self._add_drawn(judgement)
+        else:
+            self.broken(None, judgement.inconclusive, concerned)
+        self.broken(judgement.crash, None, concerned)
         if judgement.crash is not None:
             crash, program = judgement.crash, judgement.program
             timeline = judgement.timeline
             shown = Violation(crash.message, program, crash.call, timeline, scenario)
             self.crashes_in(crash, shown, concerned)
+
+    def _add_drawn(self, judgement: Judgement) -> None:
+        self.drawn += 1
+        reason, lost = judgement.inconclusive, self.lost
+        if lost is not None:
+            count = lost.programs + (reason is not None)
+            self.lost = attrs.evolve(lost, programs=count, drawn=self.drawn)
+        elif reason is not None:
+            self.lost = Lost(1, self.drawn, reason, judgement.program)
 
     def broken(
         self,
@@ -247,13 +291,14 @@ class Tally:
         lacking = self.capabilities.missing_for_rule(rule)
         crash = None if count.crash is None else count.crash.message
         found = None if count.violation is None else count.violation.sentence
+        lost = str(self.lost) if self.lost and self.lost.is_too_much else None
         decided: tuple[tuple[Verdict, str | None], ...] = (
             (Verdict.UNTESTED, rule.untested),
             (Verdict.ERRORED, count.error),
             (Verdict.VIOLATED, found),
             (Verdict.NOT_OBSERVABLE, lacking),
             (Verdict.CRASHED, crash),
-            (Verdict.INCONCLUSIVE, count.inconclusive),
+            (Verdict.INCONCLUSIVE, count.inconclusive or lost),
         )
         for verdict, reason in decided:
             if reason is not None:

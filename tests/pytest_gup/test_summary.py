@@ -2,18 +2,21 @@
 
 import io
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conformance.engines.tally import Lost
+from conformance.program import from_json
 from conformance.rules.references import RULES
 from conformance.verdicts import Verdict
 from pytest_gup import session
 from pytest_gup.progress import Progress
 from tests.pytest_gup.conftest import Run
-from tests.pytest_gup.verdicts import engine
+from tests.pytest_gup.verdicts import VIOLATION, engine
 
 Made = Callable[..., pytest.RunResult]
 
@@ -103,6 +106,28 @@ def test_capabilities_are_shown(quick: Run) -> None:
             "features checksums, copy_on_write, stable_writes",
         ]
     )
+
+
+def test_lost_programs_are_told_of(
+    project: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the terminal below their engine, and with the first of them in the report."""
+    lost = Lost(1, 60, "too long", VIOLATION.program)
+    engines = {name: engine({}) for name in ("scenarios", "schedules")}
+    monkeypatch.setattr(
+        session, "ENGINES", {**engines, "explorer": engine({}, lost=lost)}
+    )
+
+    result = pytester.runpytest_inprocess(
+        "--gup-impl=good", "--gup-rules=REF-FREE", "--gup-report=out.jsonl"
+    )
+
+    sentence = "1 of 60 drawn programs hit a bound and say nothing: too long"
+    result.stdout.fnmatch_lines(["explorer: 2 programs *", f"explorer: {sentence}"])
+    report = map(json.loads, (project / "out.jsonl").read_text().splitlines())
+    (found,) = (record for record in report if record["record"] == "lost")
+    assert (found["engine"], found["sentence"]) == ("explorer", sentence)
+    assert from_json(found["program"]) == VIOLATION.program
 
 
 def test_nothing_is_printed_where_none_of_ours_ran(quick: Run) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.plan import Plan
 from conformance.engines.session import EngineResult
-from conformance.engines.tally import RuleResult, Violation
+from conformance.engines.tally import Lost, RuleResult, Violation
 from conformance.interface import Fsync, GetUserPages, Store
 from conformance.oracle.history import Crash
 from conformance.program import Program
@@ -38,7 +38,11 @@ def result(rule: str, verdict: Verdict) -> RuleResult:
     )
 
 
-def engine(verdicts: Mapping[str, Verdict], counters: tuple[str, ...] = ()) -> Engine:
+def engine(
+    verdicts: Mapping[str, Verdict],
+    counters: tuple[str, ...] = (),
+    lost: Lost | None = None,
+) -> Engine:
     """Return an engine that finds these verdicts, by rule; else *held*."""
 
     def run(boot: object, plan: Plan, capabilities: object) -> EngineResult:
@@ -47,8 +51,9 @@ def engine(verdicts: Mapping[str, Verdict], counters: tuple[str, ...] = ()) -> E
             rule.id: result(rule.id, verdicts.get(rule.id, Verdict.HELD))
             for rule in plan.rules
         }
+        table = OperationsTable()
         return EngineResult(
-            "made up", results, None, OperationsTable(), 2, 0.5, counters
+            "made up", results, None, table, 2, 0.5, counters, lost=lost
         )
 
     return run

@@ -115,6 +115,32 @@ def test_the_heaviest_word_wins(tally: Tally) -> None:
     assert seen == [word for _, word in steps]
 
 
+def test_a_few_drawn_programs_may_be_lost(tally: Tally) -> None:
+    """One in twenty; with one more, those that ran to their end are too few."""
+    for _ in range(38):
+        tally.add(judgement())
+    tally.add(silent(inconclusive="too long"))
+    tally.add(silent(inconclusive="longer still"))
+    assert verdict(tally) is Verdict.HELD
+    words = "2 of 40 drawn programs hit a bound and say nothing: too long"
+    assert str(tally.lost) == words
+
+    tally.add(silent(inconclusive="too long"))
+    assert verdict(tally) is Verdict.INCONCLUSIVE
+    reason = tally.results()[RULE.id].reason
+    assert reason == words.replace("2 of 40", "3 of 41")
+
+
+def test_no_scenario_may_be_lost(tally: Tally) -> None:
+    """However many others there are, its rules have no verdict."""
+    for _ in range(100):
+        tally.add(judgement(), "other", [RULE.id])
+    tally.add(silent(inconclusive="too long"), "this", [RULE.id])
+
+    assert verdict(tally) is Verdict.INCONCLUSIVE
+    assert tally.lost is None
+
+
 def test_a_crash_concerns_the_rules_that_it_is_said_to(tally: Tally) -> None:
     """A scenario's crash says nothing about rules that it is not written for."""
     tally.add(judgement())
