@@ -62,7 +62,7 @@ class _Tree:
         while queue:
             at, last = queue.popleft()
             edges = all_edges[at[0]]
-            can_go_on = any(edge.thread == last for edge in edges)
+            can_go_on = last in [edge.thread for edge in edges]
             for edge in edges:
                 is_silent = self.coverage is None or not edge.effect.told
                 to = (edge.target, at[1] if is_silent else self._tell(at, edge))

@@ -199,15 +199,10 @@ class Graph:
 
     def shown(self, node: Number) -> Shown:
         """Return what the stack shows in a state."""
-        state = self.nodes[node]
-        lore = self._shows.setdefault(state.handles, Lore())
-        known = self.memory.recall(lore, state.stack)
+        known = self._recall_shown(self.nodes[node])
         if known is None:
             self._go_to(node)
-            sample, read = self._visit.sample()
-            known = Shown(self._told.of(repr(sample)), sample)
-            self.memory.note(lore, state.stack, read, known)
-        assert isinstance(known, Shown)
+            known = self._note_shown(self.nodes[node])
         return known
 
     def close(self) -> None:
@@ -240,6 +235,12 @@ class Graph:
     def _recall_ready(self, place: Number, state: Node) -> object:
         lore = self._readiness.get(place)
         return None if lore is None else self.memory.recall(lore, state.stack)
+
+    def _recall_shown(self, state: Node) -> Shown | None:
+        lore = self._shows.setdefault(state.handles, Lore())
+        known = self.memory.recall(lore, state.stack)
+        assert known is None or isinstance(known, Shown)
+        return known
 
     def _recall(self, state: Node, thread: Thread) -> Effect | None:
         effect = self.memory.recall(self._lore(state, thread), state.stack)
@@ -331,6 +332,15 @@ class Graph:
                 is_ready, read = self._visit.is_ready(thread)
                 self.memory.note(lore, state.stack, read, is_ready)
 
+    def _note_shown(self, state: Node) -> Shown:
+        """Look at the stack in the state that the real run is in."""
+        known = self._recall_shown(state)
+        if known is None:
+            sample, read = self._visit.sample()
+            known = Shown(self._told.of(repr(sample)), sample)
+            self.memory.note(self._shows[state.handles], state.stack, read, known)
+        return known
+
     def _learn(self, node: Number, thread: Thread) -> None:
         """Run the step of a thread from a state, and remember what it does."""
         self._go_to(node)
@@ -338,6 +348,8 @@ class Graph:
         place = state.places[thread]
         if self.stands[place].waits_for and not self._recall_ready(place, state):
             return
+        if not self.stands[place].is_asked:
+            self._note_shown(state)
         others = [other for other, _ in self._others(state, thread)]
         taken = self._visit.step(thread, state, others, self.way(node))
         self.steps_run += 1
@@ -357,6 +369,8 @@ class Graph:
         self._at = self._number(after, (node, thread))
         self._check(after)
         self._note_ready(after)
+        if self.stands[taken.place].is_over and not self._visit.is_over:
+            self._note_shown(after)
 
     def _is_odd(self, effect: Effect) -> bool:
         """Tell whether a step leads to something that is like no other."""
