@@ -27,12 +27,12 @@ Interface:
   * `shown(node)` is what the harness sees when it looks at the stack in a state.
 """
 
-from collections import deque
 from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 
 import attrs
 
 from conformance.engines.memory import Lore, Memory, Numbers
+from conformance.engines.paths import BEGINNING, Steps, nearest, path
 from conformance.engines.racing import Stand, Thread
 from conformance.engines.states import Answered, Edge, Effect, Entry, Node, Shown
 from conformance.engines.touching import WHOLE
@@ -48,8 +48,6 @@ class ForgetfulError(Exception):
     """Two states that were taken for the same are not."""
 
 
-_BEGINNING = (-1, -1)
-"""Stands for the step by which the beginning is found."""
 _USES_HANDLES = Effect(-1, -1)
 """Remembered for a step that has to be looked up with the handles in use as well."""
 
@@ -72,9 +70,7 @@ class Graph:
     _visit: Visit = attrs.field(init=False)
     _at: Number = -1
     """The state in which the real run is."""
-    _ways: dict[Number, tuple[Number, Thread]] = attrs.field(
-        factory=dict[Number, tuple[Number, Thread]]
-    )
+    _ways: Steps = attrs.field(factory=Steps)
     """For each state, the step by which it was found, and from where."""
     _known: dict[Node, Number] = attrs.field(factory=dict[Node, Number])
     _prints: dict[Number, Hashable] = attrs.field(factory=dict[Number, Hashable])
@@ -151,7 +147,7 @@ class Graph:
 
     def way(self, node: Number) -> list[Thread]:
         """Return the choices by which a state was found."""
-        return _path(self._ways, node)
+        return path(self._ways, node)
 
     def finals(self) -> list[Number]:
         """Return the states in which nothing can go on."""
@@ -297,7 +293,7 @@ class Graph:
             found = self._visit.walk(ahead[1], way, self.nodes[self._at])
         else:
             return
-        self._at = self._number(found, _BEGINNING)
+        self._at = self._number(found, BEGINNING)
         if node not in (None, self._at):
             raise ForgetfulError(_FORGETFUL)
         self._note_ready(found)
@@ -308,19 +304,8 @@ class Graph:
         Returns:
             None: none of them is near; to boot is as good.
         """
-        if self._visit.is_over:
-            return None
-        steps: dict[Number, tuple[Number, Thread]] = {self._at: _BEGINNING}
-        queue = deque(steps)
-        while queue and len(steps) < NEAR_MAX:
-            node = queue.popleft()
-            if node in wanted:
-                return node, _path(steps, node)
-            for edge in self.edges[node]:
-                if edge.target not in steps:
-                    steps[edge.target] = node, edge.thread
-                    queue.append(edge.target)
-        return None
+        is_over = self._visit.is_over
+        return None if is_over else nearest(self.edges, self._at, wanted)
 
     def _note_ready(self, state: Node) -> None:
         """Note which threads can go on in the state that the real run is in."""
@@ -367,10 +352,14 @@ class Graph:
             self.memory.note(lore, state.stack, taken.read, effect)
         after = self._after(state, thread, effect)
         self._at = self._number(after, (node, thread))
-        self._check(after)
-        self._note_ready(after)
-        if self.stands[taken.place].is_over and not self._visit.is_over:
-            self._note_shown(after)
+        self._note_all(after, thread)
+
+    def _note_all(self, state: Node, last: Thread) -> None:
+        """Note what there is to be seen in the state that a thread has led to."""
+        self._check(state)
+        self._note_ready(state)
+        if self.stands[state.places[last]].is_over and not self._visit.is_over:
+            self._note_shown(state)
 
     def _is_odd(self, effect: Effect) -> bool:
         """Tell whether a step leads to something that is like no other."""
@@ -393,18 +382,7 @@ class Graph:
         return number
 
 
-NEAR_MAX = 100
-"""States looked through for one that the real run can go on to, before it boots."""
 _FORGETFUL = (
     "a state was not what the same steps led to before: the stack keeps something that "
     "cannot be reached from it, or it is not deterministic"
 )
-
-
-def _path(steps: dict[Number, tuple[Number, Thread]], node: Number) -> list[Thread]:
-    """Return the steps that lead to a state, by the last step to each."""
-    path = []
-    while steps[node] != _BEGINNING:
-        node, thread = steps[node]
-        path.append(thread)
-    return path[::-1]
