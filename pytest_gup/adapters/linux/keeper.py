@@ -151,7 +151,7 @@ class Keeper:
     def take_down(self) -> None:
         """Take everything down, in order; what hangs is aborted."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        for end in (self.unboot, self.folder.restore_settings):
+        for end in (self.unboot, self.folder.put_settings_back):
             with contextlib.suppress(OSError):
                 end()
         for name in SERVERS:
@@ -243,7 +243,7 @@ class Keeper:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, 0)
         self.folder.forget_processes(workers)
-        self.folder.restore_settings()
+        self.folder.put_settings_back()
         # A freeze that waited for the disk may have come true meanwhile; what is
         # unmounted while frozen stays for ever.
         if self.volume is not None:

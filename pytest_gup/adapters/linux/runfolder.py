@@ -46,6 +46,8 @@ class RunFolder:
     settings: dict[str, str] = attrs.field(factory=dict[str, str])
     """What settings of the machine were before the run changed them; empty: it has
     not, or has put them back."""
+    changing: int = 0
+    """How many operations need them changed."""
 
     @classmethod
     def make(cls) -> "RunFolder":
@@ -67,12 +69,21 @@ class RunFolder:
         self._write()
 
     def note_settings(self) -> None:
-        """Write down what is about to be changed."""
-        self.settings = ksm.settings()
-        self._write()
+        """Write down what is about to be changed, unless it is changed already."""
+        self.changing += 1
+        if not self.settings:
+            self.settings = ksm.settings()
+            self._write()
 
     def restore_settings(self) -> None:
-        """Put back what was changed."""
+        """Put back what was changed, as soon as no operation needs it changed."""
+        self.changing -= 1
+        if self.changing <= 0:
+            self.put_settings_back()
+
+    def put_settings_back(self) -> None:
+        """Put back what was changed, whoever needs it changed."""
+        self.changing = 0
         if self.settings:
             ksm.restore(self.settings)
             self.settings = {}
@@ -128,7 +139,7 @@ def clean_leftovers() -> list[str]:
         folder.abort_connections()
         for process in _living(folder):
             process.kill()
-        folder.restore_settings()
+        folder.put_settings_back()
         folder.remove()
         removed.append(str(folder.path))
     return removed

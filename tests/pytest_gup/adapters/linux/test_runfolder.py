@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gup.adapters.linux import kernel, runfolder
+from pytest_gup.adapters.linux import kernel, ksm, runfolder
 from pytest_gup.adapters.linux.runfolder import RECORD, RunFolder
 
 
@@ -35,6 +35,42 @@ def test_what_is_still_in_use_keeps_the_record(folder: RunFolder) -> None:
     busy.unlink()
     folder.remove()
     assert not folder.path.exists()
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return the settings of a machine that is not this one."""
+    settings = {"run": "0"}
+    monkeypatch.setattr(ksm, "settings", lambda: dict(settings))
+    monkeypatch.setattr(ksm, "restore", settings.update)
+    return settings
+
+
+def test_what_is_changed_already_is_not_taken_for_what_was(
+    folder: RunFolder, machine: dict[str, str]
+) -> None:
+    """Two operations overlap: nothing is put back before the last has ended."""
+    folder.note_settings()
+    machine["run"] = "1"
+    folder.note_settings()
+
+    folder.restore_settings()
+    assert machine == {"run": "1"}
+    folder.restore_settings()
+    assert machine == {"run": "0"}
+
+
+def test_a_stack_that_is_taken_down_leaves_no_setting_changed(
+    folder: RunFolder, machine: dict[str, str]
+) -> None:
+    """However many operations were under way; the next is told apart from them."""
+    for _ in range(2):
+        folder.note_settings()
+        folder.note_settings()
+        machine["run"] = "1"
+
+        folder.put_settings_back()
+        assert machine == {"run": "0"}
 
 
 @pytest.mark.parametrize("is_mounted", [True, False])
