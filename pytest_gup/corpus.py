@@ -9,7 +9,8 @@ user's, perhaps kept in git: nothing is ever removed there.
 
 Interface:
   * `Corpus.load(folder, is_ours)` reads what is there; `remarks` says what was odd.
-  * `known(implementation, promise)` are the programs to be run first.
+  * `known(implementation, promise)` are the programs to be run first; those without
+    an end are not among them.
   * `keep(found)` stores one; `note(verdicts)` takes what became of the known ones,
     and `settle()` forgets those that are fixed.
 """
@@ -24,12 +25,20 @@ import attrs
 from conformance.engines.plan import Known
 from conformance.verdicts import Promise, Verdict
 from pytest_gup import counterexample
-from pytest_gup.counterexample import Counterexample
+from pytest_gup.counterexample import CRASH, ENDLESS, Counterexample
 
 FOLDER = ".gup"
 IGNORE = "# Made by pytest-gup: what was violated, to be tried again.\n*\n"
 OBEYED = {Verdict.HELD.value, Verdict.NOT_EXERCISED.value}
 """What a known program must say about its rule to count as fixed."""
+
+
+NO_MORE = {CRASH: "did not crash", ENDLESS: "came to its end"}
+STILL = {
+    CRASH: (Verdict.CRASHED, "crashed"),
+    ENDLESS: (Verdict.INCONCLUSIVE, "did not come to its end"),
+}
+"""What to say of what is about no rule, when it was run again."""
 
 
 @attrs.define(eq=False)
@@ -64,6 +73,7 @@ class Corpus:
             each.id: each.known()
             for each in self._files.values()
             if (each.implementation, each.promise) == (implementation, promise)
+            and not each.is_endless
         }
         return tuple(
             sorted(mine.values(), key=lambda k: (len(k.program.operations), k.id))
@@ -144,10 +154,11 @@ class Corpus:
         """Say so if what was run again was not violated; nothing is forgotten."""
         said = self._verdicts.get(again.id, set())
         if said and said <= OBEYED:
-            word = "did not crash" if again.is_crash else "not violated"
+            word = NO_MORE.get(again.what, "not violated")
             self.remarks.append(f"{word} this time: {again.label}")
-        if again.is_crash and Verdict.CRASHED.value in said:
-            self.remarks.append(f"crashed again: {again.label}")
+        for what, (verdict, word) in STILL.items():
+            if again.what == what and verdict.value in said:
+                self.remarks.append(f"{word} again: {again.label}")
 
     def _forget(self, path: Path, fixed: Counterexample) -> None:
         if not self.is_ours:

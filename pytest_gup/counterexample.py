@@ -1,9 +1,10 @@
-"""A counterexample: one violation, or crash, with all that is needed to run it again.
+"""A counterexample: one violation, crash, or program without end, to be run again.
 
 Interface:
   * `id_of(implementation, rule, program)` is its short name: what has the same
     content has the same name, on every machine.
-  * `from_record(record, promise)` makes one of what a node tells.
+  * `from_record(record, promise)` makes one of what a node tells, `from_lost` one of a
+    program that an engine says had no end.
   * `to_json` and `from_json` store it; the format is versioned.
 """
 
@@ -28,6 +29,8 @@ FORMAT = 1
 ID_DIGITS = 8
 CRASH = "crash"
 """What stands for the rule in the id of a crash: it has nothing to do with one."""
+ENDLESS = "endless"
+"""Likewise of a program that hit a bound while something still ran."""
 
 
 @attrs.frozen
@@ -37,7 +40,7 @@ class Counterexample:
     implementation: str
     """The SPEC that names it."""
     rule: str
-    """Of a crash: one that it took the verdict from."""
+    """Of a crash: one that it took the verdict from. Of what had no end: any."""
     program: Program
     promise: Promise
     sentence: str
@@ -51,6 +54,9 @@ class Counterexample:
     is_crash: bool = False
     crashed: tuple[str, ...] = ()
     """Of a crash: the rules that it took the verdict from; none: all."""
+    is_endless: bool = False
+    """It hit a bound while something still ran: that is no verdict on anything, so it
+    is run again only if it is asked for."""
     more: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     """For people: the clause, the suite's version, the scenario, the timeline."""
 
@@ -61,7 +67,9 @@ class Counterexample:
 
     @property
     def what(self) -> str:
-        """What it is: the rule that is violated, or a crash."""
+        """What it is: the rule that is violated, or a crash, or without end."""
+        if self.is_endless:
+            return ENDLESS
         return CRASH if self.is_crash else self.rule
 
     @property
@@ -83,7 +91,7 @@ class Counterexample:
             self.program,
             self.is_minimal,
             self.tried,
-            self.is_crash,
+            self.is_crash or self.is_endless,
             self.crashed,
         )
 
@@ -139,13 +147,33 @@ def from_record(
         () if violation["made_from"] is None else (violation["made_from"],),
         is_crash,
         tuple(violation["rules"]) if is_crash else (),
-        {
+        more={
             "suite": suite,
             **({} if is_crash else words),
             "scenario": violation["scenario"],
             "call": violation["call"],
             "timeline": violation["timeline"],
         },
+    )
+
+
+def from_lost(
+    implementation: str,
+    lost: Mapping[str, Any],
+    rule: str,
+    promise: Promise,
+    suite: str,
+) -> Counterexample:
+    """Return the program that an engine says had no end."""
+    return Counterexample(
+        implementation,
+        rule,
+        programs.from_json(lost["program"]),
+        promise,
+        lost["sentence"],
+        lost["minimal"],
+        is_endless=True,
+        more={"suite": suite, "timeline": lost["timeline"]},
     )
 
 
@@ -161,6 +189,7 @@ def to_json(found: Counterexample) -> dict[str, Any]:
         "minimal": found.is_minimal,
         "earlier": list(found.earlier),
         **({"crashed": list(found.crashed)} if found.is_crash else {}),
+        **({"endless": True} if found.is_endless else {}),
         **found.more,
         **({"tried": list(found.tried)} if found.tried else {}),
         "program": programs.to_json(found.program),
@@ -198,6 +227,7 @@ def from_json(record: object) -> Counterexample:
         _texts(record.get("earlier")),
         "crashed" in record,
         _texts(record.get("crashed")),
+        record.get("endless") is True,
     )
 
 

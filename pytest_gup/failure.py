@@ -68,6 +68,11 @@ def _crashed(
         yield from shown.timeline
 
 
+def endless(shown: Violation, id: str, command: str) -> str:
+    """Return the text of a program without end, and what to type to see it again."""
+    return "\n".join([*_how_to_see_it(shown, id, command), *shown.timeline])
+
+
 def errored(rule: Rule, result: RuleResult) -> str:
     """Return the text of a failure of our own."""
     return (

@@ -35,7 +35,7 @@ from pytest_gup.collection import (
     collect,
 )
 from pytest_gup.connect import Implementation, connect
-from pytest_gup.counterexample import from_record, is_in
+from pytest_gup.counterexample import from_lost, from_record, is_in
 from pytest_gup.node import RECORD, Node
 from pytest_gup.progress import Progress
 from pytest_gup.reached import Reached
@@ -241,7 +241,7 @@ class GupSession:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Send what a worker knows to the controller; write the report."""
         engines = {
-            "/".join(key): engine_record(result)
+            "/".join(key): engine_record(result, key[0], self.named_corpus)
             for key, result in self._results.items()
         }
         if self.is_worker:
@@ -264,7 +264,15 @@ class GupSession:
         for key, engine in engines.items():
             name = key.rpartition("/")[0]
             self.settings.corpus.note(engine["known"])
+            self._keep_lost(name, engine["lost"])
             self._reach[name] = merge(self._reach.get(name, {}), engine["reach"])
+
+    def _keep_lost(self, implementation: str, lost: Record | None) -> None:
+        if lost is not None and self.settings.replay is None:
+            rule, promise = self.settings.rules[0].id, self.settings.promise
+            suite = gup_report.suite_version()
+            found = from_lost(implementation, lost, rule, promise, suite)
+            self.settings.corpus.keep(found)
 
     def _lines(self) -> dict[str, Reached]:
         """Return the lines of each implementation that were exercised, if asked for."""

@@ -7,12 +7,12 @@ import attrs
 import pytest
 
 from conformance.engines.session import EngineResult
-from conformance.engines.tally import Lost, Violation
+from conformance.engines.tally import Lost, Violation, violation_record
 from conformance.interface import OPERATIONS
-from conformance.program import from_json, to_json
+from conformance.program import from_json
 from conformance.rules.catalogue import BY_ID, CHAPTERS
 from conformance.verdicts import Verdict
-from pytest_gup import failure, report
+from pytest_gup import counterexample, failure, report
 from pytest_gup.report import Record
 
 MARKUP: dict[str, dict[str, bool]] = {
@@ -24,7 +24,9 @@ MARKUP: dict[str, dict[str, bool]] = {
 }
 
 
-def engine_record(result: EngineResult) -> Record:
+def engine_record(
+    result: EngineResult, implementation: str, corpus: str | None = None
+) -> Record:
     """Return what is told of one engine beside the verdicts, as plain values."""
     record: Record = {
         "programs": result.programs,
@@ -36,19 +38,23 @@ def engine_record(result: EngineResult) -> Record:
         "reach": result.reach,
         "races": list(result.races),
         "known": {name: verdict.value for name, verdict in result.known.items()},
-        "lost": None if result.lost is None else _lost_record(result.lost),
+        "lost": result.lost and _lost_record(result.lost, implementation, corpus),
     }
     if result.capabilities is not None:
         record["offers"] = list(_offers(result))
     return record
 
 
-def _lost_record(lost: Lost) -> Record:
+def _lost_record(lost: Lost, implementation: str, corpus: str | None) -> Record:
+    program = lost.shown.program
+    short = counterexample.id_of(implementation, counterexample.ENDLESS, program)
     return {
-        "sentence": str(lost),
+        "id": short,
+        "replay": counterexample.command(implementation, short, corpus),
         "programs": lost.programs,
         "drawn": lost.drawn,
-        "program": to_json(lost.program),
+        "words": str(lost),
+        **violation_record(lost.shown),
     }
 
 
@@ -144,10 +150,26 @@ class Summary:
                 self._print_chapters(terminal, {r["rule"]: r for r in mine})
             self._print_violations(terminal, mine)
             _print_crashes(terminal, mine)
+            self._print_endless(terminal, name)
             terminal.line("")
             terminal.line(f"{self.settings}: {_counts(mine)}")
             if terminal.config.get_verbosity() >= 0:
                 self._print_counters(terminal, name)
+
+    def _print_endless(self, terminal: pytest.TerminalReporter, name: str) -> None:
+        """Print a program of each engine that did not come to its end."""
+        engines = dict(self._engines_of(name))
+        lost = [record["lost"] for record in engines.values() if record["lost"]]
+        if lost:
+            terminal.line("")
+            terminal.line("without end", bold=True)
+        for each in {each["id"]: each for each in lost}.values():
+            terminal.line(f"  {each['id']}  {each['sentence']}")
+            terminal.line(f"            {each['replay']}")
+            if terminal.config.get_verbosity() > 0 or "replay" in engines:
+                again = each["id"], each["replay"]
+                text = failure.endless(_violation_of(each), *again)
+                _print_block(terminal, "", text.splitlines())
 
     def _engines_of(self, name: str) -> Iterable[tuple[str, Record]]:
         found = {
@@ -219,7 +241,7 @@ def _print_engine(
     states = f", {record['states']} states" if record["states"] else ""
     terminal.line(f"{engine}: {record['programs']} programs in {seconds}{states}")
     if record["lost"]:
-        terminal.line(f"{engine}: {record['lost']['sentence']}", yellow=True)
+        terminal.line(f"{engine}: {record['lost']['words']}", yellow=True)
 
 
 def _print_crashes(terminal: pytest.TerminalReporter, mine: list[Record]) -> None:
@@ -279,8 +301,13 @@ def _counts(mine: list[Record]) -> str:
 
 def _details(record: Record) -> list[str]:
     """Return what a node that does not fail would print if it did."""
-    known = record["violation"]
-    violation = Violation(
+    known, rule = record["violation"], BY_ID[record["rule"]]
+    violation = _violation_of(known)
+    return failure.violated(rule, violation, known["id"], known["replay"]).splitlines()
+
+
+def _violation_of(known: Record) -> Violation:
+    return Violation(
         known["sentence"],
         from_json(known["program"]),
         known["call"],
@@ -288,8 +315,6 @@ def _details(record: Record) -> list[str]:
         known["scenario"],
         known["minimal"],
     )
-    rule = BY_ID[record["rule"]]
-    return failure.violated(rule, violation, known["id"], known["replay"]).splitlines()
 
 
 def _damage_first(record: Record) -> bool:

@@ -31,6 +31,7 @@ from conformance.engines.reach import Reach
 from conformance.engines.tally import Tally, Violation, verdict_on, verdict_on_crash
 from conformance.interface import Boot
 from conformance.oracle.history import Crash
+from conformance.program import Program
 from conformance.scenarios.scenario import Scenario
 from conformance.verdicts import Verdict
 
@@ -80,9 +81,7 @@ class Gathering:
                     self._take(message)
         except StalledError:
             bound = self.plan.stall_seconds
-            self.stalls += 1
-            reason = f"a program ran for more than {bound:g} s{self._where()}"
-            self.tally.broken(None, reason, self._concerned(self.current))
+            self._stalled(f"a program ran for more than {bound:g} s{self._where()}")
             return False
         except DiedError as death:
             self._died(str(death))
@@ -144,13 +143,24 @@ class Gathering:
         written_for |= {each.name: each.rules for each in self.plan.programs()}
         return written_for.get(name or "") or None
 
+    def _stalled(self, reason: str) -> None:
+        """Note that the child was ended because a program did not end."""
+        self.stalls += 1
+        concerned, program = self._concerned(self.current), self._program()
+        if concerned is None and program is not None:
+            self.tally.stalled(reason, program)
+        else:
+            self.tally.broken(None, reason, concerned)
+        known = self.plan.known_as(self.current)
+        if known is not None:
+            self.known[known.id] = Verdict.INCONCLUSIVE
+
     def _died(self, sort: str) -> None:
         """Note that the child ended in the middle of a program."""
         crash, concerned = Crash(None, sort), self._concerned(self.current)
         self.tally.broken(crash, None, concerned)
         self.deaths.add(sort)
-        scenario = self._scenario()
-        program = scenario.program if scenario else self.logbook.program()
+        scenario, program = self._scenario(), self._program()
         if program is not None:
             name = None if scenario is None else scenario.name
             shown = Violation(sort, program, None, (), name)
@@ -167,6 +177,11 @@ class Gathering:
         drawn = "a drawn program" if self._scenario() is None else self.current
         count = len(asked.operations)
         return f": {drawn}, asked {asked.operations[-1]} as operation {count - 1}"
+
+    def _program(self) -> Program | None:
+        """Return the program that was running, as far as it is known."""
+        scenario = self._scenario()
+        return scenario.program if scenario else self.logbook.program()
 
     def _scenario(self) -> Scenario | None:
         """Return the scenario that was running; None: the program was drawn."""

@@ -26,7 +26,7 @@ TRIES = 4
 
 @attrs.frozen
 class Known:
-    """A program with which a rule was violated earlier, or which crashed."""
+    """A program with which a rule was violated earlier, or which did not end well."""
 
     id: str
     rule: str
@@ -37,6 +37,7 @@ class Known:
     tried: tuple[str, ...] = ()
     """Digests of smaller programs that do not violate the rule."""
     is_crash: bool = False
+    """It is about no rule: it crashed, or had no end."""
     crashed: tuple[str, ...] = ()
     """Of a crash: the rules that it took the verdict from; none: all."""
 

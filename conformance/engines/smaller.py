@@ -14,7 +14,7 @@ from functools import partial
 
 import attrs
 
-from conformance.engines import work
+from conformance.engines import shrink_work
 from conformance.engines.gathering import Gathering, messages_of
 from conformance.engines.isolation import DiedError, StalledError, SuiteError
 from conformance.engines.tally import Violation
@@ -34,6 +34,7 @@ class Smaller:
     """Rules whose violation has shown again as often as it must."""
     _settled: set[str] = attrs.field(factory=set[str])
     """Rules whose violation has been made small."""
+    _is_endless_small: bool = False
 
     def go_on(self) -> None:
         """Make the program of each violation small, of those that count."""
@@ -48,6 +49,9 @@ class Smaller:
             left = self._make_these_small(left, deadline)
         remaining = tally.violations().keys() | crashing.keys()
         self._settled |= found.keys() & remaining
+        if tally.lost is not None and tally.lost.ends and not self._is_endless_small:
+            self._is_endless_small = True
+            self._make_endless_small(tally.lost.shown, deadline)
 
     def _make_these_small(
         self, left: dict[str, Violation], deadline: float
@@ -60,7 +64,9 @@ class Smaller:
         instead: dict[str, Violation] = {}
         while left:
             plan = self.gathering.plan
-            task = partial(work.make_small, self.boot, plan, dict(left), deadline)
+            task = partial(
+                shrink_work.make_small, self.boot, plan, dict(left), deadline
+            )
             with (
                 suppress(StalledError, DiedError, SuiteError),
                 closing(messages_of(self.boot, task, plan)) as messages,
@@ -87,7 +93,7 @@ class Smaller:
         left: dict[str, Violation],
         instead: dict[str, Violation],
     ) -> None:
-        assert isinstance(message, work.Shrunk)
+        assert isinstance(message, shrink_work.Shrunk)
         rule, violation = message.rule, message.violation
         if rule in self.gathering.tally.crashing():
             self.gathering.tally.replace_crash(rule, violation)
@@ -110,7 +116,7 @@ class Smaller:
         plan, tally = self.gathering.plan, self.gathering.tally
 
         def take(message: object) -> None:
-            assert isinstance(message, work.Shrunk)
+            assert isinstance(message, shrink_work.Shrunk)
             tally.replace_crash(sort, message.violation)
             plan.on_progress("making the program small that ends the process")
 
@@ -121,14 +127,29 @@ class Smaller:
             return Violation(sort, program, None, (), name)
 
         seconds = min(plan.shrink_seconds, deadline - time.monotonic())
-        take(work.shrunk(run_again, plan, sort, found, seconds, take))
+        take(shrink_work.shrunk(run_again, plan, sort, found, seconds, take))
+
+    def _make_endless_small(self, found: Violation, deadline: float) -> None:
+        """Make the program small that hits a bound; where it is sure to, each time."""
+        plan, tally = self.gathering.plan, self.gathering.tally
+        if plan.repeats:
+            return
+        task = partial(shrink_work.make_endless_small, self.boot, plan, found, deadline)
+        with (
+            suppress(StalledError, DiedError, SuiteError),
+            closing(messages_of(self.boot, task, plan)) as messages,
+        ):
+            for message in messages:
+                assert isinstance(message, shrink_work.Shrunk)
+                tally.replace_lost(message.violation)
+                plan.on_progress("making the program small that hits a bound")
 
     def _death_in(self, program: Program, deadline: float) -> str | None:
         """Run a program; return how the process that ran it ended, if it did."""
         patience = max(1.0, deadline - time.monotonic())
         plan = self.gathering.plan
         plan = attrs.evolve(plan, stall_seconds=min(plan.stall_seconds, patience))
-        task = partial(work.run_once, self.boot, program)
+        task = partial(shrink_work.run_once, self.boot, program)
         try:
             with closing(messages_of(self.boot, task, plan)) as messages:
                 list(messages)

@@ -64,10 +64,10 @@ class Lost:
     programs: int
     drawn: int
     """How many programs were drawn."""
-    reason: str
-    """Of the first."""
-    program: Program
-    """The first."""
+    shown: Violation
+    """The first, or one that did not end by itself, and which bound it hit."""
+    ends: bool = True
+    """False: that one had to be ended, which took so long that no more are tried."""
 
     @property
     def is_too_much(self) -> bool:
@@ -76,7 +76,7 @@ class Lost:
 
     def __str__(self) -> str:
         of = f"{self.programs} of {self.drawn} drawn programs"
-        return f"{of} hit a bound and say nothing: {self.reason}"
+        return f"{of} hit a bound and say nothing: {self.shown.sentence}"
 
 
 @attrs.frozen
@@ -182,7 +182,21 @@ class Tally:
             count = lost.programs + (reason is not None)
             self.lost = attrs.evolve(lost, programs=count, drawn=self.drawn)
         elif reason is not None:
-            self.lost = Lost(1, self.drawn, reason, judgement.program)
+            program, timeline = judgement.program, judgement.timeline
+            self.lost = Lost(1, self.drawn, Violation(reason, program, None, timeline))
+
+    def stalled(self, reason: str, program: Program) -> None:
+        """Note that a drawn program did not end by itself, and the search with it."""
+        self.drawn += 1
+        programs = 1 + (self.lost.programs if self.lost else 0)
+        shown = Violation(reason, program, None, ())
+        self.lost = Lost(programs, self.drawn, shown, ends=False)
+        self.broken(None, reason)
+
+    def replace_lost(self, shown: Violation) -> None:
+        """Put a smaller program in the place of the one shown that hit a bound."""
+        assert self.lost is not None
+        self.lost = attrs.evolve(self.lost, shown=shown)
 
     def broken(
         self,

@@ -1,14 +1,12 @@
 """What the child does: it runs programs, judges them, and tells the parent.
 
 Interface:
-  * `look`, `run_scenarios`, `search` and `make_small` do a piece of work each, and
-    `send` what they find out: the messages below.
+  * `look`, `run_scenarios` and `search` do a piece of work each, and `send` what they
+    find out: the messages below.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from functools import partial
 from itertools import count
 from typing import Self
 
@@ -24,18 +22,12 @@ from conformance.engines.judge import Judgement, judge
 from conformance.engines.lines import NO_LINES, Line, Lines, Recorder, recorder
 from conformance.engines.operations_table import OperationsTable
 from conformance.engines.packed import run_packed
-from conformance.engines.plan import Known, Plan
-from conformance.engines.repetition import Runs, again
+from conformance.engines.plan import Plan
 from conformance.engines.running import run
 from conformance.engines.scenario_run import probe
-from conformance.engines.shrink import Bound, shrink
 from conformance.engines.stateful import run_stateful
-from conformance.engines.tally import Violation
-from conformance.engines.timeline import timeline
 from conformance.interface import Boot
 from conformance.oracle.history import Crash, History
-from conformance.program import Program
-from conformance.rules.rule import Rule
 from conformance.scenarios.scenario import Scenario
 
 Draw = Callable[[Boot, Capabilities, Callable[[History], None], Budget, int], None]
@@ -43,9 +35,6 @@ Draw = Callable[[Boot, Capabilities, Callable[[History], None], Budget, int], No
 
 DRAWN_BY: dict[str, Draw] = {"packed": run_packed, "stateful": run_stateful}
 """The engines that Hypothesis draws for, by name."""
-
-RunAgain = Callable[[Program], Violation | None]
-"""Runs a program; returns what is to be shown of it, or None if it is not in it."""
 
 LOT_PROGRAMS = 25
 """Programs drawn between two looks at the clock."""
@@ -81,21 +70,6 @@ class NoStack:
     """Boot failed."""
 
     reason: str
-
-
-@attrs.frozen
-class Shrunk:
-    """A violation was made smaller."""
-
-    rule: str
-    """Or the sort of crash."""
-    violation: Violation
-    is_last: bool
-    """The rule is done."""
-    counts: bool = True
-    """False: it did not show again as often as it must."""
-    is_steady: bool = True
-    """False: it did not show each time."""
 
 
 @attrs.define(eq=False)
@@ -167,7 +141,7 @@ def _run_scenario(boot: Boot, plan: Plan, scenario: Scenario) -> Judged:
     try:
         history = run(boot, scenario.program)
     except BootError as error:
-        lost = Judgement(scenario.program, {}, _no_stack(error), None, {})
+        lost = Judgement(scenario.program, {}, no_stack(error), None, {})
         return Judged(lost, OperationsTable(), Readings(), scenario.name)
     return _judged(history, plan, scenario.name)
 
@@ -243,15 +217,17 @@ def _judged(history: History, plan: Plan, name: str | None) -> Judged:
     readings.add(history, name)
     crash = history.crash
     if crash is not None:
-        history.crash = _short_crash(crash)
+        history.crash = short_crash(crash)
     return Judged(judge(history, plan.rules, plan.promise), table, readings, name)
 
 
-def _no_stack(error: BootError) -> Crash:
+def no_stack(error: BootError) -> Crash:
+    """Return what a failure to boot is in a program."""
     return Crash(None, f"boot fails: {_short(str(error))}")
 
 
-def _short_crash(crash: Crash) -> Crash:
+def short_crash(crash: Crash) -> Crash:
+    """Return a crash whose texts can be printed, stored and sent."""
     texts = map(_short, (crash.message, crash.trace, crash.sort))
     return Crash(crash.call, *texts)
 
@@ -263,134 +239,3 @@ def _short(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text
     )
-
-
-def make_small(
-    boot: Boot,
-    plan: Plan,
-    violations: dict[str, Violation],
-    deadline: float,
-    send: Send,
-) -> None:
-    """Send `Shrunk` for each smaller program, and a last one for each rule.
-
-    Args:
-        boot: The implementation.
-        plan: What is judged, and how long one rule may take.
-        violations: By rule, or by sort of crash.
-        deadline: When all are to be done; each has its share of the time that is left.
-        send: Takes the messages.
-    """
-    by_id = {rule.id: rule for rule in plan.rules}
-    runs = Runs(boot, {violation.program for violation in violations.values()})
-    for place, (rule, violation) in enumerate(sorted(violations.items())):
-        share = (deadline - time.monotonic()) / (len(violations) - place)
-        seconds = min(plan.shrink_seconds, share)
-        run_again: RunAgain
-        if rule in by_id:
-            one = runs.for_one_rule()
-            run_again = partial(_violation, one, plan, by_id[rule], violation)
-        else:
-            run_again = partial(_crash, boot, rule, violation)
-        send(shrunk(run_again, plan, rule, violation, seconds, send))
-
-
-def shrunk(
-    run_again: RunAgain,
-    plan: Plan,
-    rule: str,
-    violation: Violation,
-    seconds: float,
-    send: Send,
-) -> Shrunk:
-    """Send each smaller program; return the last word on the violation, or crash."""
-    first = again(plan, run_again, violation.program)
-    if not first.is_enough:
-        once = attrs.evolve(violation, sentence=first.about(violation.sentence))
-        return Shrunk(rule, once, is_last=True, counts=plan.repeats == 0)
-    shown = attrs.evolve(first.seen[0], sentence=first.about(first.seen[0].sentence))
-    send(Shrunk(rule, shown, is_last=False, is_steady=first.is_steady))
-    known = plan.known_as(violation.scenario)
-    if known is not None and known.is_minimal:
-        return Shrunk(rule, attrs.evolve(shown, is_minimal=True), is_last=True)
-    bound = Bound(plan.shrink_runs, seconds)
-
-    def send_smaller(smaller: Violation) -> None:
-        send(Shrunk(rule, smaller, is_last=False))
-
-    best = _smallest(shown, run_again, bound, known, send_smaller)
-    is_sure = plan.repeats == 0 or best.program == shown.program
-    if is_sure or again(plan, run_again, best.program).is_enough:
-        return Shrunk(rule, best, is_last=True)
-    return Shrunk(rule, shown, is_last=True)
-
-
-def _smallest(
-    best: Violation,
-    run_again: RunAgain,
-    bound: Bound,
-    known: Known | None,
-    send: Callable[[Violation], None],
-) -> Violation:
-    """Send each smaller program; return the smallest, and what is known of it."""
-
-    def still_fails(program: Program) -> bool:
-        nonlocal best
-        small = run_again(program)
-        if small is None:
-            return False
-        best = attrs.evolve(small, made_from=known.id if known else None)
-        send(best)
-        return True
-
-    tried = known.tried if known else ()
-    result = shrink(best.program, still_fails, bound, tried=tried)
-    return attrs.evolve(best, is_minimal=result.is_minimal, tried=result.tried)
-
-
-def _violation(
-    run: Callable[[Program], History],
-    plan: Plan,
-    rule: Rule,
-    known: Violation,
-    program: Program,
-) -> Violation | None:
-    """Run a program; return how it violates the rule, or None."""
-    try:
-        judgement = judge(run(program), [rule], plan.promise)
-    except BootError:
-        return None
-    if not judgement.violated:
-        return None
-    finding = judgement.outcomes[rule.id].findings[0]
-    is_whole = program == known.program
-    return Violation(
-        finding.sentence,
-        program,
-        finding.call,
-        judgement.timeline,
-        known.scenario if is_whole else None,
-    )
-
-
-def _crash(
-    boot: Boot, sort: str, known: Violation, program: Program
-) -> Violation | None:
-    """Run a program; return how it crashes, if that is of the same sort."""
-    drawn: tuple[str, ...] = ()
-    try:
-        history = run(boot, program)
-        crash = history.crash and _short_crash(history.crash)
-        drawn = tuple(timeline(history))
-    except BootError as error:
-        crash = _no_stack(error)
-    if crash is None or crash.sort != sort:
-        return None
-    scenario = known.scenario if program == known.program else None
-    return Violation(crash.message, program, crash.call, drawn, scenario)
-
-
-def run_once(boot: Boot, program: Program, _: Send) -> None:
-    """Run a program, to see whether the process survives it."""
-    with suppress(BootError):
-        run(boot, program)

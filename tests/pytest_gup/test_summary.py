@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from conformance.engines.tally import Lost
@@ -14,6 +15,7 @@ from conformance.program import from_json
 from conformance.rules.references import RULES
 from conformance.verdicts import Verdict
 from pytest_gup import session
+from pytest_gup.counterexample import id_of
 from pytest_gup.progress import Progress
 from tests.pytest_gup.conftest import Run
 from tests.pytest_gup.verdicts import VIOLATION, engine
@@ -112,7 +114,7 @@ def test_lost_programs_are_told_of(
     project: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the terminal below their engine, and with the first of them in the report."""
-    lost = Lost(1, 60, "too long", VIOLATION.program)
+    lost = Lost(1, 60, attrs.evolve(VIOLATION, sentence="too long"))
     engines = {name: engine({}) for name in ("scenarios", "schedules")}
     monkeypatch.setattr(
         session, "ENGINES", {**engines, "explorer": engine({}, lost=lost)}
@@ -122,11 +124,20 @@ def test_lost_programs_are_told_of(
         "--gup-impl=good", "--gup-rules=REF-FREE", "--gup-report=out.jsonl"
     )
 
-    sentence = "1 of 60 drawn programs hit a bound and say nothing: too long"
-    result.stdout.fnmatch_lines(["explorer: 2 programs *", f"explorer: {sentence}"])
+    words = "1 of 60 drawn programs hit a bound and say nothing: too long"
+    short = id_of("good", "endless", VIOLATION.program)
+    result.stdout.fnmatch_lines(
+        [
+            "explorer: 2 programs *",
+            f"explorer: {words}",
+            "without end",
+            f"  {short}  too long",
+            f"            pytest --gup-impl=good --gup-replay={short}",
+        ]
+    )
     report = map(json.loads, (project / "out.jsonl").read_text().splitlines())
     (found,) = (record for record in report if record["record"] == "lost")
-    assert (found["engine"], found["sentence"]) == ("explorer", sentence)
+    assert (found["engine"], found["words"]) == ("explorer", words)
     assert from_json(found["program"]) == VIOLATION.program
 
 

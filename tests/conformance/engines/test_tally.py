@@ -131,6 +131,21 @@ def test_a_few_drawn_programs_may_be_lost(tally: Tally) -> None:
     assert reason == words.replace("2 of 40", "3 of 41")
 
 
+def test_one_that_had_to_be_ended_is_shown(tally: Tally) -> None:
+    """The search ended with it, so there is no verdict."""
+    for _ in range(100):
+        tally.add(judgement())
+    tally.add(silent(inconclusive="too long"))
+    program = Program((Load(),))
+    tally.stalled("it ran for ever", program)
+
+    assert verdict(tally) is Verdict.INCONCLUSIVE
+    assert tally.lost is not None
+    assert (tally.lost.programs, tally.lost.drawn) == (2, 102)
+    assert tally.lost.shown == Violation("it ran for ever", program, None, ())
+    assert not tally.lost.ends
+
+
 def test_no_scenario_may_be_lost(tally: Tally) -> None:
     """However many others there are, its rules have no verdict."""
     for _ in range(100):

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from conformance.engines import work
+from conformance.engines import shrink_work, work
 from conformance.engines.budget import Budget
 from conformance.engines.judge import Judgement
 from conformance.engines.running import run
@@ -38,11 +38,11 @@ def test_what_an_implementation_says_is_cut_and_cleaned() -> None:
 
 def shrunk(
     boot: Boot, known: Violation, seconds: float, sent: list[object]
-) -> work.Shrunk:
+) -> shrink_work.Shrunk:
     """Make the program of a violation small in this process."""
     rule = BY_ID["MKW-EVERY"]
-    run_again = partial(work._violation, partial(run, boot), plan(), rule, known)
-    return work.shrunk(run_again, plan(), rule.id, known, seconds, sent.append)
+    run_again = partial(shrink_work._violation, partial(run, boot), plan(), rule, known)
+    return shrink_work.shrunk(run_again, plan(), rule.id, known, seconds, sent.append)
 
 
 def test_a_violation_that_does_not_repeat_says_so() -> None:
@@ -63,7 +63,7 @@ def test_a_program_that_does_not_boot_is_not_smaller() -> None:
     rule = BY_ID["MKW-EVERY"]
 
     fails = partial(run, _raise)
-    assert work._violation(fails, plan(), rule, known, STORES.program) is None
+    assert shrink_work._violation(fails, plan(), rule, known, STORES.program) is None
 
 
 def test_shrinking_stops_when_its_time_is_up() -> None:
@@ -89,15 +89,15 @@ def test_the_time_is_shared(
     given: list[float] = []
     known = {rule.id: Violation("lost", STORES.program, 0, ()) for rule in RULES}
 
-    def spied(*args: object) -> work.Shrunk:
+    def spied(*args: object) -> shrink_work.Shrunk:
         assert isinstance(args[4], float)
         given.append(args[4])
-        return work.Shrunk("MKW-EVERY", known["MKW-EVERY"], is_last=True)
+        return shrink_work.Shrunk("MKW-EVERY", known["MKW-EVERY"], is_last=True)
 
-    monkeypatch.setattr(work, "shrunk", spied)
+    monkeypatch.setattr(shrink_work, "shrunk", spied)
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     bounded = plan(shrink_seconds=each)
-    work.make_small(forgetful, bounded, known, 100.0 + seconds, lambda _: None)
+    shrink_work.make_small(forgetful, bounded, known, 100.0 + seconds, lambda _: None)
 
     assert given == shares
 
