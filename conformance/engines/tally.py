@@ -75,8 +75,10 @@ class Lost:
         return self.programs * LOST_ONE_IN > self.drawn
 
     def __str__(self) -> str:
-        of = f"{self.programs} of {self.drawn} drawn programs"
-        return f"{of} hit a bound and say nothing: {self.shown.sentence}"
+        who, say = f"{self.programs} of {self.drawn} drawn programs", "say"
+        if self.drawn == 1:
+            who, say = "the only program", "says"
+        return f"{who} hit a bound and {say} nothing: {self.shown.sentence}"
 
 
 @attrs.frozen

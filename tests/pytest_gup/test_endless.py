@@ -78,6 +78,7 @@ def test_a_replay_shows_it(quick: Run, stored: Path) -> None:
     result.stdout.fnmatch_lines(
         [
             f"gup: turning; *replay of {stored.stem} (endless)",
+            "replay: the only program hit a bound and says nothing: *",
             "  program = Program(",
             "          Store(),",
             "  0: store() -> never answered*",
