@@ -32,8 +32,11 @@ SEARCH = "--gup-engines=explorer", "--gup-time=0.3", "--gup-rules=CNT-*"
 
 
 @pytest.fixture
-def turning(pytester: pytest.Pytester, project: Path) -> Path:
+def turning(
+    pytester: pytest.Pytester, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Make an implementation whose store never comes to its end, until it is healed."""
+    monkeypatch.setattr("conformance.engines.invocation.STEPS_MAX", 500)
     pytester.makepyfile(turning=TURNING)
     return project
 
@@ -55,7 +58,7 @@ def test_it_is_made_small_and_stored(quick: Run, turning: Path) -> None:
         [
             "explorer: * drawn programs hit a bound and say nothing: *",
             "without end",
-            f"  {path.stem}  20000 steps without waiting, * Store(*) (operation 0)",
+            f"  {path.stem}  500 steps without waiting, * Store(*) (operation 0)",
             f"            pytest {TURNS} --gup-replay={path.stem}",
         ]
     )
