@@ -122,6 +122,14 @@ def command(implementation: str, id: str, corpus: str | None = None) -> str:
     return shlex.join(words)
 
 
+def names(
+    implementation: str, what: str, program: Program, corpus: str | None
+) -> dict[str, str]:
+    """Return what a record tells of one: its id, and what to type."""
+    short = id_of(implementation, what, program)
+    return {"id": short, "replay": command(implementation, short, corpus)}
+
+
 def is_in(record: Mapping[str, Any]) -> bool:
     """Tell whether a node found a violation, or a crash in a known program."""
     return "violation" in record or "program" in record.get("crash", ())

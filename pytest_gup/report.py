@@ -97,10 +97,8 @@ def rule_record(
         record["reason"] = result.reason
     if result.violation is not None:
         program = result.violation.program
-        short = counterexample.id_of(implementation, rule.id, program)
         record["violation"] = {
-            "id": short,
-            "replay": counterexample.command(implementation, short, corpus),
+            **counterexample.names(implementation, rule.id, program, corpus),
             **violation_record(result.violation),
         }
     if result.crash is not None:
@@ -117,12 +115,10 @@ def _crash_record(
     found = result.crashing
     if found is None:
         return record
-    program = found.shown.program
-    short = counterexample.id_of(implementation, counterexample.CRASH, program)
+    what, program = counterexample.CRASH, found.shown.program
     return {
         **record,
-        "id": short,
-        "replay": counterexample.command(implementation, short, corpus),
+        **counterexample.names(implementation, what, program, corpus),
         "rule": found.rule,
         "rules": list(found.rules),
         **violation_record(found.shown),

@@ -46,11 +46,9 @@ def engine_record(
 
 
 def _lost_record(lost: Lost, implementation: str, corpus: str | None) -> Record:
-    program = lost.shown.program
-    short = counterexample.id_of(implementation, counterexample.ENDLESS, program)
+    what, program = counterexample.ENDLESS, lost.shown.program
     return {
-        "id": short,
-        "replay": counterexample.command(implementation, short, corpus),
+        **counterexample.names(implementation, what, program, corpus),
         "programs": lost.programs,
         "drawn": lost.drawn,
         "words": str(lost),
