@@ -358,7 +358,7 @@ class Graph:
         """Note what there is to be seen in the state that a thread has led to."""
         self._check(state)
         self._note_ready(state)
-        if self.stands[state.places[last]].is_over and not self._visit.is_over:
+        if self.stands[state.places[last]].is_over:
             self._note_shown(state)
 
     def _is_odd(self, effect: Effect) -> bool:

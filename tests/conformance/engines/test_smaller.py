@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,7 +10,16 @@ from conformance.engines.budget import Budget
 from conformance.engines.plan import Known, Plan
 from conformance.engines.session import EngineResult, run_scenarios, run_search
 from conformance.engines.tally import Crashing
-from conformance.interface import Boot, Feature, Fsync, Load, Operation, Setup, Store
+from conformance.interface import (
+    Boot,
+    Feature,
+    Fsync,
+    Load,
+    Operation,
+    Setup,
+    Step,
+    Store,
+)
 from conformance.program import Program
 from conformance.rules.catalogue import BY_ID
 from conformance.scenarios.scenario import Scenario
@@ -189,3 +198,29 @@ def test_a_setup_that_does_not_boot_is_made_small() -> None:
 
     assert shown.program == Program((), Setup(features={Feature.CHECKSUMS}))
     assert shown.sentence == "boot fails: OSError: no checksums today"
+
+
+# --- programs without end -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repeats", [0, 1])
+def test_a_program_without_end_is_made_small_where_it_is_sure(
+    monkeypatch: pytest.MonkeyPatch, repeats: int
+) -> None:
+    """What must repeat may be a hiccup, and each try would take its time."""
+    monkeypatch.setattr("conformance.engines.invocation.STEPS_MAX", 50)
+
+    def turns(_: object, **__: object) -> Iterator[Step]:
+        while True:
+            yield Step("disk.request_taken")
+
+    def boot(setup: Setup) -> object:
+        return but(boot_good(setup), "fsync", turns)
+
+    given = plan(budget=Budget(10, 30), repeats=repeats)
+    lost = run_search("explorer", boot, given).lost
+
+    assert lost is not None
+    assert lost.ends
+    assert lost.shown.is_minimal is not bool(repeats)
+    assert (kinds(lost.shown.program) == [Fsync]) is not bool(repeats)
